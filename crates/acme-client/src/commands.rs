@@ -1,0 +1,85 @@
+//! The commands, one file each.
+
+mod account;
+mod check;
+#[cfg(feature = "demo")]
+mod demo;
+mod doctor;
+mod due;
+mod issue;
+mod obtain;
+mod renew;
+mod revoke;
+mod status;
+
+use std::process::ExitCode;
+
+use crate::cli::{Account, Cli, Command, Global, Sandboxing};
+use crate::config::{Config, Overlay};
+use crate::error::{Error, Result};
+use crate::ui::{self, Ui};
+
+/// What came of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It was done.
+    Done,
+    /// There was nothing to do.
+    Unchanged,
+    /// Some of it could not be done, and that has been said.
+    Failed,
+}
+
+/// Carries out a command. The exit status: 0 done, 1 failed, 2 called in a way that makes no sense.
+pub(crate) fn main(cli: Cli) -> ExitCode {
+    let unchanged = cli.global.exit_unchanged;
+    match carry_out(cli) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Unchanged) => ExitCode::from(unchanged),
+        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Err(error) => {
+            ui::error(&error.to_string());
+            match error {
+                Error::Usage(_) => ExitCode::from(2),
+                Error::Failed(_) => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+fn carry_out(cli: Cli) -> Result<Outcome> {
+    let ui = Ui::new(cli.global.verbose, cli.global.json);
+    #[cfg(feature = "demo")]
+    if matches!(cli.command, Command::Demo) {
+        return demo::run(&ui);
+    }
+    let config = Config::load(overlay(cli.global))?;
+    match cli.command {
+        Command::Issue(options) => issue::run(&config, options, ui),
+        Command::Renew(options) => renew::run(&config, &options, ui),
+        Command::Status => status::run(&config, &ui),
+        Command::Revoke(options) => revoke::run(&config, &options, ui),
+        Command::Account(Account::Show) => account::show(&config, &ui),
+        Command::Check => check::run(&config, &ui),
+        Command::Doctor(options) => doctor::run(&config, &options, &ui),
+        #[cfg(feature = "demo")]
+        Command::Demo => Ok(Outcome::Done),
+    }
+}
+
+fn overlay(global: Global) -> Overlay {
+    Overlay {
+        config: global.config,
+        state: global.state,
+        directory: global.directory,
+        ca_file: global.ca_file,
+        sandbox_off: global.sandbox == Sandboxing::Off,
+        sandbox_require: global.sandbox == Sandboxing::Require,
+    }
+}
+
+/// The time, seconds since 1970.
+fn now() -> u64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    now.map_or(0, |since| since.as_secs())
+}

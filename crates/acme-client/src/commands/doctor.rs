@@ -1,0 +1,246 @@
+//! `doctor`: what holds each process on this machine.
+//!
+//! Nothing here is taken from a table: the roles are started and sealed for real, in a directory of their own, the
+//! kernel is asked what it makes of them, and each tries out what it is for and what it must not do.
+
+use std::net::TcpListener;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use acme::{DnsName, Url};
+use portcullis::LayerReport;
+use serde::Serialize;
+
+use crate::cli::{Doctor, DrillKind};
+use crate::commands::Outcome;
+use crate::config::{Config, Definition, Method};
+use crate::crypto::key::KeyType;
+use crate::error::{Error, Result};
+use crate::messages::{Check, Drill, FromRole, ToRole};
+use crate::roles::Role;
+use crate::run::crew::{Crew, Terms};
+use crate::run::kernel::{self, KernelView};
+use crate::run::plan::{Job, Scene, deadline};
+use crate::run::watch;
+use crate::state::State;
+use crate::ui::Ui;
+
+/// What is found out about one role.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct RoleView {
+    role: &'static str,
+    job: &'static str,
+    pid: i32,
+    calls_allowed: Option<usize>,
+    layers: Vec<(String, String, String)>,
+    kernel: Option<KernelView>,
+    tests: Vec<(bool, String, String)>,
+}
+
+/// Starts the roles, asks the kernel and them.
+pub(crate) fn run(config: &Config, options: &Doctor, ui: &Ui) -> Result<Outcome> {
+    let drill = match (&options.role, options.drill) {
+        (Some(name), Some(kind)) => {
+            let role = Role::named(name).filter(|role| *role != Role::Supervisor);
+            let role = role.ok_or_else(|| Error::usage(format!("there is no role {name} to be drilled")))?;
+            Some((role, kind))
+        }
+        _ => None,
+    };
+    let place = Place::make()?;
+    // Before anything is given up: afterwards this process could not tell.
+    let machine = portcullis::machine();
+    let outcome = examine(config, drill, &place, &machine, ui);
+    drop(place);
+    outcome
+}
+
+fn examine(
+    config: &Config,
+    drill: Option<(Role, DrillKind)>,
+    place: &Place,
+    machine: &[LayerReport],
+    ui: &Ui,
+) -> Result<Outcome> {
+    // dial is to connect to something that is there: a listener of our own, on loopback.
+    let listener = TcpListener::bind("127.0.0.1:0").map_err(|error| Error::failed(format!("no loopback: {error}")))?;
+    let address = listener.local_addr().map_err(|error| Error::failed(error.to_string()))?;
+    let directory = Url::parse(&format!("https://{address}/")).map_err(|error| Error::failed(error.to_string()))?;
+    let config = Config {
+        state: place.0.join("state"),
+        directory: directory.clone(),
+        allow_hosts: Vec::new(),
+        contact: Vec::new(),
+        certificates: Vec::new(),
+        sandbox: config.sandbox.clone(),
+        path: None,
+        ca_file: config.ca_file.clone(),
+        ..*config
+    };
+    let state = State::new(&config.state, config.uid_base);
+    state.prepare(&directory)?;
+    let definition = definition(place)?;
+    let lock = state.lock(&definition.name)?.ok_or_else(|| Error::failed("a lock nobody holds is held"))?;
+    let pending = state.begin(&definition, &directory)?;
+    let jobs = [Job { definition, live: None, pending, lock }];
+    let scene = Scene::new(&config, &state)?;
+    let terms = Terms { state: &state, sandbox: &config.sandbox, deadline: deadline(1) };
+    let hooks = [vec!["/bin/true".to_owned()]];
+    let mut crew = Crew::start(scene.issue(&jobs, &hooks)?, &terms)?;
+
+    if let Some((role, kind)) = drill {
+        crew.tell(role, &ToRole::Drill(kind.into()))?;
+        watch::ask(&mut crew, role, Duration::from_secs(30))?;
+        crew.end()?;
+        ui.print(&format!("{role}: nothing came of it"));
+        return Ok(Outcome::Done);
+    }
+
+    let mut views = views(&crew);
+    for view in &mut views {
+        let role = Role::named(view.role).ok_or_else(|| Error::failed("a role without a name"))?;
+        if role == Role::Dial {
+            // dial is tested by net as well, which would talk to both at a time.
+            continue;
+        }
+        view.tests = test(&mut crew, role)?;
+    }
+    if let Some(view) = views.iter_mut().find(|view| view.role == Role::Dial.name()) {
+        view.tests = test(&mut crew, Role::Dial)?;
+    }
+    // The supervisor last: after that nothing can be looked up any more.
+    let me = i32::try_from(std::process::id()).unwrap_or(0);
+    let status = crew.seal_supervisor(&terms)?;
+    views.insert(0, view(Role::Supervisor, me, Some(&status), None));
+    crew.end()?;
+    show(machine, &views, ui)
+}
+
+fn definition(place: &Place) -> Result<Definition> {
+    let name = DnsName::parse("doctor.example").map_err(|error| Error::failed(error.to_string()))?;
+    Ok(Definition {
+        name: name.to_string(),
+        names: vec![name],
+        method: Method::Webroot(place.0.join("webroot")),
+        key_type: KeyType::P256,
+        reuse_key: false,
+        hooks: Vec::new(),
+    })
+}
+
+fn test(crew: &mut Crew, role: Role) -> Result<Vec<(bool, String, String)>> {
+    crew.tell(role, &ToRole::SelfTest)?;
+    match watch::ask(crew, role, Duration::from_secs(150))? {
+        FromRole::Tested(checks) => {
+            Ok(checks.into_iter().map(|Check { what, ok, detail }| (ok, what, detail)).collect())
+        }
+        _ => Err(Error::failed(format!("the {role} process told something else than asked"))),
+    }
+}
+
+/// What each role reported, and what the kernel says.
+fn views(crew: &Crew) -> Vec<RoleView> {
+    crew.reports().map(|(role, pid, report)| view(role, pid, report, kernel::view(pid))).collect()
+}
+
+fn view(role: Role, pid: i32, report: Option<&portcullis::Report>, kernel: Option<KernelView>) -> RoleView {
+    let layers = report.map(|report| report.layers.as_slice()).unwrap_or_default();
+    RoleView {
+        role: role.name(),
+        job: role.spec().job,
+        pid,
+        calls_allowed: report.map(|report| report.calls_allowed),
+        layers: layers
+            .iter()
+            .map(|layer| (layer.layer.to_string(), layer.outcome.word().to_owned(), layer.outcome.text().to_owned()))
+            .collect(),
+        kernel,
+        tests: Vec::new(),
+    }
+}
+
+fn show(machine: &[LayerReport], views: &[RoleView], ui: &Ui) -> Result<Outcome> {
+    let failed = views.iter().flat_map(|view| &view.tests).filter(|(ok, _, _)| !ok).count();
+    if ui.json() {
+        let machine: Vec<_> = machine
+            .iter()
+            .map(|layer| (layer.layer.to_string(), layer.outcome.word(), layer.outcome.text().to_owned()))
+            .collect();
+        let json = serde_json::json!({
+            "version": 1, "command": "doctor", "machine": machine, "roles": views, "failed-tests": failed,
+        });
+        ui.print(&json.to_string());
+    } else {
+        ui.print("What this machine offers:");
+        machine.iter().for_each(|layer| ui.print(&format!("  {layer}")));
+        views.iter().for_each(|view| print(view, ui));
+        ui.print("");
+        ui.print(&match failed {
+            0 => ui.good("Every test went as it should."),
+            failed => ui.bad(&format!("{failed} tests did not go as they should.")),
+        });
+    }
+    Ok(if failed == 0 { Outcome::Done } else { Outcome::Failed })
+}
+
+fn print(view: &RoleView, ui: &Ui) {
+    ui.print("");
+    ui.print(&format!("{} (process {}): {}", view.role, view.pid, view.job));
+    match view.calls_allowed {
+        None => ui.print("  not sealed: what it starts would inherit the seal"),
+        Some(0) => ui.print("  system calls are not filtered"),
+        Some(count) => ui.print(&format!("  {count} system calls allowed")),
+    }
+    for (layer, word, text) in &view.layers {
+        ui.print(&format!("  {layer:<17}  {word:<11}  {text}"));
+    }
+    if let Some(kernel) = &view.kernel {
+        ui.print(&format!(
+            "  the kernel says: Seccomp {}, NoNewPrivs {}, CapEff {}, Uid {}, root {}",
+            kernel.seccomp, kernel.no_new_privs, kernel.capabilities, kernel.uid, kernel.root
+        ));
+    }
+    for (ok, what, detail) in &view.tests {
+        let word = if *ok { ui.good("ok") } else { ui.bad("NOT OK") };
+        ui.print(&format!("  {word}: {what} ({detail})"));
+    }
+}
+
+impl From<DrillKind> for Drill {
+    fn from(kind: DrillKind) -> Self {
+        match kind {
+            DrillKind::Panic => Self::Panic,
+            DrillKind::Allocate => Self::Allocate,
+            DrillKind::Log => Self::Log,
+            DrillKind::Fail => Self::Fail,
+            DrillKind::Forbidden => Self::Forbidden,
+        }
+    }
+}
+
+/// A directory for as long as something is tried out.
+#[derive(Debug)]
+pub(crate) struct Place(pub(crate) PathBuf);
+
+impl Place {
+    /// Makes it, with an empty webroot in it.
+    pub(crate) fn make() -> Result<Self> {
+        let path = std::env::temp_dir().join(format!("acme-client-{}", std::process::id()));
+        let make = |path: &Path, mode| {
+            let made = std::fs::DirBuilder::new().mode(mode).create(path);
+            made.map_err(|error| Error::file("create the directory", path, error))
+        };
+        make(&path, 0o711)?;
+        let place = Self(path);
+        make(&place.0.join("webroot"), 0o755)?;
+        Ok(place)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,195 @@
+//! Certificates: what they say, and whether a chain is what was asked for.
+
+use std::time::Duration;
+
+use acme::DnsName;
+use der::{Decode as _, Encode as _};
+use rustls_pki_types::pem::PemObject as _;
+use rustls_pki_types::{CertificateDer, UnixTime};
+use serde::Serialize;
+use x509_cert::Certificate;
+use x509_cert::ext::pkix::SubjectAltName;
+use x509_cert::ext::pkix::name::GeneralName;
+
+/// Certificates that a chain may have. Real ones have two to four.
+const MAX_CHAIN: usize = 10;
+
+/// How far the clocks of the authority and of this machine may be apart.
+const CLOCK_SKEW: u64 = 3600;
+
+/// What a certificate says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Facts {
+    /// The names it is for, sorted.
+    pub(crate) names: Vec<String>,
+    /// Who issued it.
+    pub(crate) issuer: String,
+    /// Its serial number, in hexadecimal digits.
+    pub(crate) serial: String,
+    /// Valid from, seconds since 1970.
+    pub(crate) not_before: u64,
+    /// Valid until, seconds since 1970.
+    pub(crate) not_after: u64,
+}
+
+/// What a new certificate must be.
+#[derive(Debug)]
+pub(crate) struct Wanted<'a> {
+    /// Its public key (`SubjectPublicKeyInfo`, DER).
+    pub(crate) public: &'a [u8],
+    /// Its names, no more and no fewer.
+    pub(crate) names: &'a [DnsName],
+    /// It must not be older than the one in use, which is valid from here (seconds since 1970).
+    pub(crate) not_older_than: Option<u64>,
+    /// The time now, seconds since 1970.
+    pub(crate) now: u64,
+}
+
+/// A chain that is what was asked for, in the forms it is stored in.
+#[derive(Debug)]
+pub(crate) struct Chain {
+    /// The certificate, PEM.
+    pub(crate) leaf: String,
+    /// The certificates of its issuers, PEM, possibly none.
+    pub(crate) issuers: String,
+    /// What the certificate says.
+    pub(crate) facts: Facts,
+}
+
+/// Reads what the first certificate of a PEM file says.
+pub(crate) fn facts(pem: &[u8]) -> Result<Facts, String> {
+    let der = CertificateDer::pem_slice_iter(pem).next().ok_or("there is no certificate in it")?;
+    let der = der.map_err(|error| format!("it is no PEM file: {error}"))?;
+    describe(&parse(&der)?)
+}
+
+/// The first certificate of a PEM file, in DER.
+pub(crate) fn leaf_der(pem: &[u8]) -> Result<Vec<u8>, String> {
+    let der = CertificateDer::pem_slice_iter(pem).next().ok_or("there is no certificate in it")?;
+    der.map(|der| der.to_vec()).map_err(|error| format!("it is no PEM file: {error}"))
+}
+
+/// Checks that the PEM chain is what was asked for: the right key, names and dates, in order, each certificate signed
+/// by the next.
+pub(crate) fn check(pem: &[u8], wanted: &Wanted<'_>) -> Result<Chain, String> {
+    let ders = split(pem)?;
+    let [leaf_der, issuers @ ..] = ders.as_slice() else { return Err("the chain is empty".to_owned()) };
+    let leaf = parse(leaf_der)?;
+    let facts = describe(&leaf)?;
+
+    let public = leaf.tbs_certificate().subject_public_key_info().to_der().map_err(|error| error.to_string())?;
+    if public != wanted.public {
+        return Err("the certificate is for another key than the one that was made for it".to_owned());
+    }
+    names_are(&facts, wanted.names)?;
+    dates_are_right(&facts, wanted)?;
+    linked(&leaf, issuers)?;
+    signed(leaf_der, issuers, wanted.now)?;
+
+    Ok(Chain {
+        leaf: to_pem(leaf_der)?,
+        issuers: issuers.iter().map(|der| to_pem(der)).collect::<Result<_, _>>()?,
+        facts,
+    })
+}
+
+fn split(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> {
+    let mut ders = Vec::new();
+    for der in CertificateDer::pem_slice_iter(pem) {
+        if ders.len() == MAX_CHAIN {
+            return Err(format!("the chain has more than {MAX_CHAIN} certificates"));
+        }
+        ders.push(der.map_err(|error| format!("the chain is no PEM file: {error}"))?);
+    }
+    Ok(ders)
+}
+
+fn parse(der: &[u8]) -> Result<Certificate, String> {
+    Certificate::from_der(der).map_err(|error| format!("it is no X.509 certificate: {error}"))
+}
+
+fn describe(certificate: &Certificate) -> Result<Facts, String> {
+    let tbs = certificate.tbs_certificate();
+    let alternative: Option<(bool, SubjectAltName)> =
+        tbs.get_extension().map_err(|error| format!("its subject alternative name cannot be read: {error}"))?;
+    let mut names = Vec::new();
+    for name in alternative.map(|(_, names)| names.0).unwrap_or_default() {
+        match name {
+            GeneralName::DnsName(name) => names.push(name.as_str().to_ascii_lowercase()),
+            other => names.push(format!("{other:?}")),
+        }
+    }
+    names.sort_unstable();
+    names.dedup();
+    Ok(Facts {
+        names,
+        issuer: tbs.issuer().to_string(),
+        serial: tbs.serial_number().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
+        not_before: tbs.validity().not_before.to_unix_duration().as_secs(),
+        not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
+    })
+}
+
+fn names_are(facts: &Facts, wanted: &[DnsName]) -> Result<(), String> {
+    let mut wanted: Vec<&str> = wanted.iter().map(DnsName::as_str).collect();
+    wanted.sort_unstable();
+    wanted.dedup();
+    if facts.names == wanted {
+        return Ok(());
+    }
+    Err(format!("the certificate is for {} where {} was asked for", facts.names.join(", "), wanted.join(", ")))
+}
+
+fn dates_are_right(facts: &Facts, wanted: &Wanted<'_>) -> Result<(), String> {
+    let now = wanted.now;
+    if facts.not_after <= now {
+        return Err("the certificate has expired already; is this machine's clock right?".to_owned());
+    }
+    if facts.not_before > now + CLOCK_SKEW {
+        return Err("the certificate is not valid yet; is this machine's clock right?".to_owned());
+    }
+    match wanted.not_older_than {
+        Some(current) if facts.not_before < current => {
+            Err("the certificate is older than the one in use, which is kept".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Each certificate names the next one as its issuer.
+fn linked(leaf: &Certificate, issuers: &[CertificateDer<'_>]) -> Result<(), String> {
+    let mut below = leaf.clone();
+    for (at, der) in issuers.iter().enumerate() {
+        let above = parse(der)?;
+        if below.tbs_certificate().issuer() != above.tbs_certificate().subject() {
+            return Err(format!("the chain is out of order: certificate {} did not issue the one before it", at + 2));
+        }
+        below = above;
+    }
+    Ok(())
+}
+
+/// Each certificate is signed by the next. The last one is taken for granted: whether it is trusted is a matter for
+/// those who will connect, not for this program.
+fn signed(leaf: &CertificateDer<'_>, issuers: &[CertificateDer<'_>], now: u64) -> Result<(), String> {
+    let failed = |error: webpki::Error| format!("the chain does not hold: {error}");
+    let Some((last, between)) = issuers.split_last() else { return Ok(()) };
+    let anchor = webpki::anchor_from_trusted_cert(last).map_err(failed)?;
+    let leaf = webpki::EndEntityCert::try_from(leaf).map_err(failed)?;
+    // A little later than now, for a certificate that this machine's clock is behind of.
+    let time = UnixTime::since_unix_epoch(Duration::from_secs(now));
+    let later = UnixTime::since_unix_epoch(Duration::from_secs(now + CLOCK_SKEW));
+    let verify = |time| {
+        let usage = webpki::KeyUsage::server_auth();
+        leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &[anchor.clone()], between, time, usage, None, None)
+            .map(drop)
+    };
+    match verify(time) {
+        Err(webpki::Error::CertNotValidYet { .. }) => verify(later).map_err(failed),
+        other => other.map_err(failed),
+    }
+}
+
+fn to_pem(der: &[u8]) -> Result<String, String> {
+    der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).map_err(|error| error.to_string())
+}

@@ -1,0 +1,67 @@
+//! Files that are whole or not there, whatever happens in between.
+//!
+//! A file is written under another name, brought to the disk, and renamed. What was there before stays until then, and
+//! a run that is killed, or a disk that is full, leaves nothing half written under a name that anybody reads.
+
+use std::io;
+
+use rustix::fd::{BorrowedFd, OwnedFd};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use rustix::io::Errno;
+
+/// Opens a directory to work in.
+pub(crate) fn directory(path: &std::path::Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+}
+
+/// Writes the file `name` in `directory`, with this mode from the first instant.
+pub(crate) fn write(directory: BorrowedFd<'_>, name: &str, mode: Mode, content: &[u8]) -> io::Result<()> {
+    let new = format!("{name}.new");
+    let file = create(directory, &new, mode)?;
+    let written = write_all(&file, content).and_then(|()| Ok(rustix::fs::fsync(&file)?));
+    let renamed = written.and_then(|()| Ok(rustix::fs::renameat(directory, new.as_str(), directory, name)?));
+    if renamed.is_err() {
+        // Leave nothing behind; if this fails as well the next run clears it away.
+        let _ = rustix::fs::unlinkat(directory, new.as_str(), AtFlags::empty());
+    }
+    renamed
+}
+
+/// Brings what has been created, renamed and removed in a directory to the disk.
+pub(crate) fn sync(directory: BorrowedFd<'_>) -> io::Result<()> {
+    Ok(rustix::fs::fsync(directory)?)
+}
+
+/// Removes a file. One that is not there is as good.
+pub(crate) fn remove(directory: BorrowedFd<'_>, name: &str) -> io::Result<()> {
+    match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {
+        Ok(()) | Err(Errno::NOENT) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Creates a file that was not there. What a killed run has left under this name is removed first.
+pub(crate) fn create(directory: BorrowedFd<'_>, name: &str, mode: Mode) -> io::Result<OwnedFd> {
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    match rustix::fs::openat(directory, name, flags, mode) {
+        Err(Errno::EXIST) => {
+            remove(directory, name)?;
+            Ok(rustix::fs::openat(directory, name, flags, mode)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Writes all of it.
+pub(crate) fn write_all(file: &OwnedFd, mut content: &[u8]) -> io::Result<()> {
+    while !content.is_empty() {
+        match rustix::io::write(file, content) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => content = content.get(written..).unwrap_or_default(),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}

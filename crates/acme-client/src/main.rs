@@ -1,0 +1,35 @@
+//! acme-client: certificates from ACME authorities, by small processes that are sealed before they read anything that
+//! comes from outside.
+//!
+//! `roles.rs` is the architecture on one page. A process is either the supervisor, which carries out a command
+//! (`commands`), or one of the roles it starts (`role`).
+#![forbid(unsafe_code)]
+
+mod ca;
+mod cli;
+mod commands;
+mod config;
+mod crypto;
+mod durable;
+mod error;
+mod messages;
+mod role;
+mod roles;
+mod run;
+mod state;
+mod trust;
+mod ui;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+fn main() -> ExitCode {
+    let mut arguments = std::env::args_os().skip(1);
+    if arguments.next().is_some_and(|word| word == cli::ROLE) {
+        let name = arguments.next().unwrap_or_default();
+        return role::main(&name.to_string_lossy());
+    }
+    portcullis::last_words();
+    commands::main(cli::Cli::parse())
+}

@@ -1,0 +1,185 @@
+//! challenge: answers http-01 challenges (RFC 8555 section 8.3), by files for a web server or by a listener of its own.
+//!
+//! It holds the directories or the listening sockets, and the thumbprint of the account key, which it has from account.
+//! A token is base64url of bounded length before it is the name of a file. What it has published it takes back, at the
+//! latest when the run ends, however that comes about.
+
+mod listener;
+mod webroot;
+
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::path::PathBuf;
+
+use acme::{DnsName, KeyAuthorization, Thumbprint, Token};
+use portcullis::{PathAccess, Sandbox};
+use privsep::{Channel, Never};
+use serde::{Deserialize, Serialize};
+
+use crate::messages::{Check, FromChallenge, JobId, RoleSetup, ThumbprintIs, ToChallenge, fitting};
+use crate::role::{Actor, Control, Links, Stop, Wake};
+use crate::roles::Role;
+use listener::Listeners;
+use webroot::Webroot;
+
+pub(crate) use webroot::exists as webroot_exists;
+
+/// What challenge is told.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChallengeSetup {
+    /// Directories that web servers serve.
+    pub(crate) webroots: Vec<PathBuf>,
+    /// Addresses to listen on.
+    pub(crate) listen: Vec<String>,
+    /// How many of the descriptors given are listening sockets.
+    pub(crate) sockets: u32,
+    /// The certificates of this run.
+    pub(crate) jobs: Vec<ChallengeJob>,
+    /// The owner of what is made, if the program was started by root.
+    pub(crate) owner: Option<(u32, u32)>,
+}
+
+/// A certificate of this run, as challenge sees it.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct ChallengeJob {
+    /// The names it is for.
+    pub(crate) names: Vec<DnsName>,
+    /// Which of the directories serves them. `None`: the listener does.
+    pub(crate) webroot: Option<u32>,
+}
+
+/// The role.
+#[derive(Debug)]
+pub(crate) struct Challenge {
+    net: Channel<FromChallenge, ToChallenge>,
+    account: Channel<Never, ThumbprintIs>,
+    thumbprint: Option<Thumbprint>,
+    jobs: Vec<ChallengeJob>,
+    webroots: Vec<Webroot>,
+    listeners: Listeners,
+}
+
+impl Actor for Challenge {
+    const ROLE: Role = Role::Challenge;
+
+    fn acquire(setup: RoleSetup, links: &mut Links, mut sandbox: Sandbox) -> Result<(Self, Sandbox), Stop> {
+        let RoleSetup::Challenge(setup) = setup else { return Err(Stop::own("was set up as another role")) };
+        let mut webroots = Vec::new();
+        for path in &setup.webroots {
+            webroots.push(Webroot::acquire(path, setup.owner).map_err(Stop::Own)?);
+        }
+        if setup.owner.is_some()
+            && let Some(identity) = webroot::identity(&webroots).map_err(Stop::Own)?
+        {
+            sandbox = sandbox.identity(identity);
+        }
+        for webroot in &webroots {
+            let handle = webroot.handle().map_err(|error| Stop::own(format!("no descriptors are left: {error}")))?;
+            sandbox = sandbox.path(handle, PathAccess::Write);
+        }
+        let passed = usize::try_from(setup.sockets).unwrap_or(0).min(links.extra.len());
+        let mut listeners = Listeners::new(links.extra.drain(..passed).collect());
+        for address in &setup.listen {
+            listeners.bind(address).map_err(Stop::Own)?;
+        }
+        let files = u64::try_from(webroots.len()).unwrap_or(u64::MAX).saturating_add(listener::MAX_CONNECTIONS + 64);
+        let challenge = Self {
+            net: links.take(Role::Net)?,
+            account: links.take(Role::Account)?,
+            thumbprint: None,
+            jobs: setup.jobs,
+            webroots,
+            listeners,
+        };
+        Ok((challenge, sandbox.max_open_files(files).max_file_size(1 << 20)))
+    }
+
+    fn serve(mut self, control: &Control) -> Result<(), Stop> {
+        let ended = self.work(control);
+        // Also when another process is gone: nothing stays published.
+        for webroot in &mut self.webroots {
+            webroot.withdraw_all();
+        }
+        ended
+    }
+
+    fn self_test(&mut self) -> Vec<Check> {
+        let mut checks: Vec<Check> = self.webroots.iter_mut().map(Webroot::self_test).collect();
+        if let Some(addresses) = self.listeners.addresses() {
+            checks.push(Check { what: "listens".into(), ok: true, detail: addresses });
+        }
+        checks
+    }
+}
+
+impl Challenge {
+    fn work(&mut self, control: &Control) -> Result<(), Stop> {
+        loop {
+            let ready = {
+                let mut channels: Vec<BorrowedFd<'_>> = vec![self.net.as_fd(), self.account.as_fd()];
+                channels.extend(self.listeners.descriptors());
+                match control.wait(&channels, self.listeners.timeout())? {
+                    Wake::Order(order) => return Err(Control::unexpected(&order)),
+                    Wake::Nothing => Vec::new(),
+                    Wake::Ready(ready) => ready,
+                }
+            };
+            if ready.contains(&1) && self.account.is_ready()? {
+                let ThumbprintIs(thumbprint) = self.account.receive(None)?;
+                if self.thumbprint.replace(thumbprint).is_some() {
+                    return Err(self.account.out_of_turn("thumbprint").into());
+                }
+            }
+            if ready.contains(&0) {
+                let request = self.net.receive(None)?;
+                let done = self.answer(&request);
+                self.net
+                    .send(&done.map_or_else(|text| FromChallenge::Refused(fitting(&text)), |()| FromChallenge::Done))?;
+            }
+            self.listeners.work();
+        }
+    }
+
+    fn answer(&mut self, request: &ToChallenge) -> Result<(), String> {
+        let (ToChallenge::Publish(job, name, token) | ToChallenge::Withdraw(job, name, token)) = request;
+        let webroot = self.place(*job, name)?;
+        match (request, webroot) {
+            (ToChallenge::Publish(..), Some(at)) => {
+                let authorization = self.authorization(token)?;
+                self.webroot(at)?.publish(token, &authorization)
+            }
+            (ToChallenge::Publish(..), None) => {
+                let authorization = self.authorization(token)?;
+                self.listeners.publish(token, &authorization)
+            }
+            (ToChallenge::Withdraw(..), Some(at)) => self.webroot(at)?.withdraw(token),
+            (ToChallenge::Withdraw(..), None) => {
+                self.listeners.withdraw(token);
+                Ok(())
+            }
+        }
+    }
+
+    /// Where the name of the certificate is answered for.
+    fn place(&self, job: JobId, name: &DnsName) -> Result<Option<u32>, String> {
+        let job = usize::try_from(job)
+            .ok()
+            .and_then(|at| self.jobs.get(at))
+            .ok_or("there is no such certificate in this run")?;
+        if !job.names.contains(name) {
+            return Err(format!("{name} is not a name of that certificate"));
+        }
+        Ok(job.webroot)
+    }
+
+    fn webroot(&mut self, at: u32) -> Result<&mut Webroot, String> {
+        usize::try_from(at)
+            .ok()
+            .and_then(|at| self.webroots.get_mut(at))
+            .ok_or_else(|| "there is no such webroot".to_owned())
+    }
+
+    fn authorization(&self, token: &Token) -> Result<KeyAuthorization, String> {
+        let thumbprint = self.thumbprint.as_ref().ok_or("the account key's thumbprint is not known yet")?;
+        Ok(KeyAuthorization::new(token, thumbprint))
+    }
+}

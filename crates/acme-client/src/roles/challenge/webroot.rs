@@ -1,0 +1,176 @@
+//! http-01 by files beneath a directory that a web server serves.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+
+use acme::{KeyAuthorization, Token};
+use portcullis::Identity;
+use rustix::fs::Mode;
+
+use crate::durable;
+use crate::error::{file, reason};
+use crate::messages::Check;
+
+/// Where the CA looks (RFC 8555 section 8.3).
+const WELL_KNOWN: &str = ".well-known/acme-challenge";
+
+/// The directory for challenges beneath a web server's root.
+#[derive(Debug)]
+pub(crate) struct Webroot {
+    path: PathBuf,
+    directory: OwnedFd,
+    owner: (u32, u32),
+    published: Vec<Token>,
+}
+
+/// Readable by the web server, whoever that is.
+const MODE: Mode = Mode::RUSR.union(Mode::WUSR).union(Mode::RGRP).union(Mode::ROTH);
+
+impl Webroot {
+    /// Opens (and makes, if need be) the directory for challenges.
+    ///
+    /// `owner` is the role's user where it has one of its own. A directory that is root's becomes the role's; one that
+    /// is somebody else's stays so, and the role works as that user: see [`identity`].
+    pub(crate) fn acquire(webroot: &Path, owner: Option<(u32, u32)>) -> Result<Self, String> {
+        if !fs::metadata(webroot).map_err(|error| file("use the webroot", webroot, error))?.is_dir() {
+            return Err(format!("the webroot {} is no directory", webroot.display()));
+        }
+        let path = webroot.join(WELL_KNOWN);
+        fs::create_dir_all(&path).map_err(|error| file("create the directory", &path, error))?;
+        let directory = durable::directory(&path).map_err(|error| file("open", &path, error))?;
+        let stat = rustix::fs::fstat(&directory).map_err(|error| file("look at", &path, error))?;
+        let mut owned = (stat.st_uid, stat.st_gid);
+        if let Some(owner) = owner
+            && owned.0 == 0
+        {
+            let user = Some(rustix::fs::Uid::from_raw(owner.0));
+            rustix::fs::fchown(&directory, user, None).map_err(|error| file("take over", &path, error))?;
+            owned = owner;
+        }
+        let webroot = Self { path, directory, owner: owned, published: Vec::new() };
+        if owner.is_none() {
+            webroot.try_out()?;
+        }
+        Ok(webroot)
+    }
+
+    /// A second handle on the directory.
+    pub(crate) fn handle(&self) -> io::Result<OwnedFd> {
+        self.directory.try_clone()
+    }
+
+    /// The key authorization under the name of the token.
+    pub(crate) fn publish(&mut self, token: &Token, authorization: &KeyAuthorization) -> Result<(), String> {
+        // Before there is a file, so that it is taken back whatever happens.
+        self.published.push(token.clone());
+        let written = durable::create(self.directory.as_fd(), token.as_str(), MODE)
+            .and_then(|file| durable::write_all(&file, authorization.as_str().as_bytes()));
+        written.map_err(|error| file("write the challenge", &self.path.join(token.as_str()), error))
+    }
+
+    /// Removes the token's file.
+    pub(crate) fn withdraw(&mut self, token: &Token) -> Result<(), String> {
+        if !self.published.contains(token) {
+            return Err("that token was not published".to_owned());
+        }
+        self.published.retain(|published| published != token);
+        durable::remove(self.directory.as_fd(), token.as_str())
+            .map_err(|error| file("remove the challenge", &self.path.join(token.as_str()), error))
+    }
+
+    /// Removes what is there, as far as it goes.
+    pub(crate) fn withdraw_all(&mut self) {
+        while let Some(token) = self.published.pop() {
+            let _ = durable::remove(self.directory.as_fd(), token.as_str());
+        }
+    }
+
+    /// Sees that a file can be made, before the CA is asked anything.
+    fn try_out(&self) -> Result<(), String> {
+        const NAME: &str = "acme-client-writes-here";
+        durable::create(self.directory.as_fd(), NAME, MODE)
+            .and_then(|_| durable::remove(self.directory.as_fd(), NAME))
+            .map_err(|error| file("write to", &self.path, error))
+    }
+
+    /// Writes and removes a file.
+    pub(crate) fn self_test(&mut self) -> Check {
+        let tried = self.try_out();
+        Check {
+            what: "writes and removes a file beneath the webroot".into(),
+            ok: tried.is_ok(),
+            detail: tried.err().unwrap_or_else(|| self.path.display().to_string()),
+        }
+    }
+}
+
+/// The user that the role has to be to write to all of the webroots, if that is another one than its own.
+pub(crate) fn identity(webroots: &[Webroot]) -> Result<Option<Identity>, String> {
+    let Some(first) = webroots.first() else { return Ok(None) };
+    if let Some(other) = webroots.iter().find(|webroot| webroot.owner.0 != first.owner.0) {
+        return Err(format!(
+            "{} and {} belong to different users; one process cannot write to both. Give both to one user",
+            first.path.display(),
+            other.path.display()
+        ));
+    }
+    Ok(Some(Identity { uid: first.owner.0, gid: first.owner.1 }))
+}
+
+/// Whether a webroot is there, for `check`.
+pub(crate) fn exists(webroot: &Path) -> Result<(), String> {
+    let metadata =
+        fs::metadata(webroot).map_err(|error| format!("webroot {}: {}", webroot.display(), reason(&error)))?;
+    let root = rustix::process::geteuid();
+    let mine = root.is_root() || metadata.uid() == root.as_raw() || metadata.mode() & 0o022 != 0;
+    match (metadata.is_dir(), mine) {
+        (false, _) => Err(format!("webroot {} is no directory", webroot.display())),
+        (true, false) => Err(format!("webroot {} belongs to another user", webroot.display())),
+        (true, true) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    fn published(directory: &Path) -> Vec<String> {
+        let entries = fs::read_dir(directory.join(WELL_KNOWN)).expect("a directory");
+        entries.map(|entry| entry.expect("an entry").file_name().into_string().expect("a name")).collect()
+    }
+
+    #[test]
+    fn a_token_is_published_for_everybody_and_taken_back() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let mut webroot = Webroot::acquire(directory.path(), None).expect("a webroot");
+        let token: Token = Token::parse("abc-_123").expect("a token");
+        let thumbprint = acme::Thumbprint::parse("0123456789012345678901234567890123456789012").expect("a thumbprint");
+        let authorization = KeyAuthorization::new(&token, &thumbprint);
+        webroot.publish(&token, &authorization).expect("published");
+        let path = directory.path().join(WELL_KNOWN).join("abc-_123");
+        assert_eq!(fs::read_to_string(&path).expect("a file"), format!("abc-_123.{}", thumbprint.as_str()));
+        assert_eq!(fs::metadata(&path).expect("a file").permissions().mode() & 0o777, 0o644);
+        webroot.withdraw(&token).expect("withdrawn");
+        assert!(published(directory.path()).is_empty());
+        assert!(webroot.withdraw(&token).is_err());
+
+        webroot.publish(&token, &authorization).expect("published");
+        webroot.publish(&token, &authorization).expect("published again over what was left");
+        webroot.withdraw_all();
+        assert!(published(directory.path()).is_empty());
+    }
+
+    #[test]
+    fn a_webroot_that_cannot_be_used_is_named() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let missing = directory.path().join("missing");
+        let error = Webroot::acquire(&missing, None).expect_err("missing");
+        assert!(error.contains("missing") && error.contains("no such file"), "{error}");
+        fs::write(&missing, "").expect("written");
+        assert!(Webroot::acquire(&missing, None).expect_err("a file").contains("no directory"));
+    }
+}

@@ -1,0 +1,56 @@
+//! Connecting, without ever waiting longer than it is worth.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use crate::error::reason;
+
+/// How long one address may take to answer. TCP's first retransmissions come after one, three and seven seconds.
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// Connects to the first address that answers, in the order given.
+pub(crate) fn first(addresses: &[SocketAddr]) -> Result<(OwnedFd, SocketAddr), String> {
+    let mut failures = Vec::new();
+    for address in addresses {
+        match one(*address) {
+            Ok(socket) => return Ok((socket, *address)),
+            Err(error) => failures.push(format!("{address}: {}", reason(&error.into()))),
+        }
+    }
+    Err(failures.join("; "))
+}
+
+fn one(address: SocketAddr) -> Result<OwnedFd, Errno> {
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    // Requests are written whole; waiting for more to send along would only delay them.
+    sockopt::set_tcp_nodelay(&socket, true)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) => return Ok(socket),
+        Err(Errno::INPROGRESS | Errno::INTR) => {}
+        Err(error) => return Err(error),
+    }
+    if wait(&socket, PollFlags::OUT, PATIENCE)? {
+        sockopt::socket_error(&socket)??;
+        Ok(socket)
+    } else {
+        Err(Errno::TIMEDOUT)
+    }
+}
+
+/// Waits for a socket. `false` when the time is up.
+pub(crate) fn wait(socket: &OwnedFd, flags: PollFlags, timeout: Duration) -> Result<bool, Errno> {
+    let timeout = Timespec::try_from(timeout).map_err(|_| Errno::INVAL)?;
+    loop {
+        match rustix::event::poll(&mut [PollFd::new(socket, flags)], Some(&timeout)) {
+            Err(Errno::INTR) => {}
+            ready => return Ok(ready? > 0),
+        }
+    }
+}

@@ -1,0 +1,419 @@
+//! The roles of a run as processes: started, connected, sealed, watched, ended.
+
+use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use portcullis::{Promise, Report, Sandbox};
+use privsep::{Ended, Launcher, Process};
+
+use crate::error::{Error, Result};
+use crate::messages::{Failed, FromRole, RoleSetup, SandboxMode, Setup, ToRole};
+use crate::role::restricted;
+use crate::roles::Role;
+use crate::run::watch::Signals;
+use crate::state::State;
+
+/// What a role is started with.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// Which role.
+    pub(crate) role: Role,
+    /// What it is told.
+    pub(crate) setup: RoleSetup,
+    /// Descriptors that it is to have beside its channels.
+    pub(crate) extra: Vec<OwnedFd>,
+}
+
+/// How a crew is started.
+#[derive(Debug)]
+pub(crate) struct Terms<'a> {
+    /// The state directory, which knows the roles' users.
+    pub(crate) state: &'a State,
+    /// What is done about the sandbox.
+    pub(crate) sandbox: &'a SandboxMode,
+    /// After how long the kernel ends whoever is still there.
+    pub(crate) deadline: Duration,
+}
+
+/// The roles of a run.
+#[derive(Debug)]
+pub(crate) struct Crew {
+    members: Vec<Member>,
+    signals: Signals,
+}
+
+#[derive(Debug)]
+struct Member {
+    role: Role,
+    running: privsep::Role<ToRole, FromRole>,
+    report: Option<Report>,
+    /// Nothing more comes over the control channel.
+    silent: bool,
+    /// Nothing more comes over standard error.
+    mute: bool,
+}
+
+/// Something that happened.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// A role tells something.
+    Told(Role, FromRole),
+    /// A role says something on its standard error.
+    Said(Role, String),
+    /// A role's channel is closed.
+    Gone(Role),
+    /// The user, or the system, wants the run to end.
+    Interrupted,
+    /// Nothing happened for as long as was to be waited.
+    Nothing,
+}
+
+/// How long a role may take to become sealed. RSA keys are not made before that.
+const STARTING: Duration = Duration::from_secs(30);
+
+/// How long a role may take to end when it is told to.
+const ENDING: Duration = Duration::from_secs(5);
+
+/// Descriptors that go with one message, unix(7).
+const BATCH: usize = 250;
+
+impl Crew {
+    /// Starts the roles, connects them with each other, and waits until each has taken what it needs and is sealed.
+    pub(crate) fn start(starts: Vec<Start>, terms: &Terms<'_>) -> Result<Self> {
+        let failed = |error: std::io::Error| Error::failed(format!("cannot start the roles: {error}"));
+        let launcher = Launcher::new("acme-client").map_err(failed)?;
+        let mut crew = Self { members: Vec::new(), signals: Signals::install().map_err(failed)? };
+        let roles: Vec<Role> = starts.iter().map(|start| start.role).collect();
+        // All at once: while one is being loaded another can be running.
+        for role in &roles {
+            let running = launcher
+                .start(role.name(), &[crate::cli::ROLE, role.name()])
+                .map_err(|error| Error::failed(format!("cannot start the {role} process: {error}")))?;
+            crew.members.push(Member { role: *role, running, report: None, silent: false, mute: false });
+        }
+        let mut sockets = connect(&roles).map_err(failed)?;
+        for start in starts {
+            let (peers, links) = take_links(&mut sockets, start.role);
+            crew.set_up(start, peers, &links, terms)?;
+        }
+        crew.wait_until_sealed()?;
+        Ok(crew)
+    }
+
+    fn set_up(&self, start: Start, peers: Vec<Role>, links: &[OwnedFd], terms: &Terms<'_>) -> Result<()> {
+        let member = self.member(start.role)?;
+        let batches: Vec<&[OwnedFd]> = start.extra.chunks(BATCH).collect();
+        let setup = Setup {
+            identity: terms.state.identity(start.role),
+            sandbox: terms.sandbox.clone(),
+            deadline: terms.deadline.as_secs(),
+            peers,
+            holds: u32::try_from(batches.len()).unwrap_or(u32::MAX),
+            role: start.setup,
+        };
+        let borrowed: Vec<BorrowedFd<'_>> = links.iter().map(OwnedFd::as_fd).collect();
+        let sent = member.running.control.send_with(&ToRole::Setup(Box::new(setup)), &borrowed);
+        let sent = batches.into_iter().fold(sent, |sent, batch| {
+            let borrowed: Vec<BorrowedFd<'_>> = batch.iter().map(OwnedFd::as_fd).collect();
+            sent.and_then(|()| member.running.control.send_with(&ToRole::Hold, &borrowed))
+        });
+        // A role that is gone says why on its way out, which is heard later.
+        match sent {
+            Err(error) if !error.is_vanished() => Err(Error::failed(error.to_string())),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait_until_sealed(&mut self) -> Result<()> {
+        let until = Instant::now() + STARTING;
+        let mut missing = self.members.len();
+        while missing > 0 {
+            match self.next(Some(until.saturating_duration_since(Instant::now())))? {
+                Event::Told(role, FromRole::Sealed(report)) => {
+                    self.member_mut(role)?.report = report;
+                    missing -= 1;
+                }
+                Event::Told(_, FromRole::Log(..)) => {}
+                Event::Said(role, line) => crate::ui::said(role, &line),
+                Event::Interrupted => return Err(self.interrupted()),
+                Event::Nothing => {
+                    return Err(Error::failed("the roles do not start; is this machine overloaded?"));
+                }
+                event @ (Event::Gone(_) | Event::Told(..)) => return Err(self.end_badly(event)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Seals the supervisor itself. From here on nothing can be opened or started.
+    pub(crate) fn seal_supervisor(&self, terms: &Terms<'_>) -> Result<Report> {
+        let promises = Role::Supervisor.spec().promises.unwrap_or_default();
+        let sandbox = promises
+            .iter()
+            .fold(Sandbox::new(Role::Supervisor.name()), |sandbox, promise: &Promise| sandbox.promise(*promise));
+        restricted(sandbox, terms.state.identity(Role::Supervisor), terms.sandbox)
+            .prepare()
+            .and_then(portcullis::Prepared::seal)
+            .map_err(|error| Error::failed(format!("the supervisor cannot be sealed: {error}; nothing was done")))
+    }
+
+    /// What each role reported when it was sealed.
+    pub(crate) fn reports(&self) -> impl Iterator<Item = (Role, i32, Option<&Report>)> {
+        self.members
+            .iter()
+            .map(|member| (member.role, member.running.process.pid.as_raw_nonzero().get(), member.report.as_ref()))
+    }
+
+    /// Whether a role takes part.
+    pub(crate) fn has(&self, role: Role) -> bool {
+        self.members.iter().any(|member| member.role == role)
+    }
+
+    /// Tells a role something.
+    pub(crate) fn tell(&self, role: Role, message: &ToRole) -> Result<()> {
+        match self.member(role)?.running.control.send(message) {
+            // It is heard of when its channel is read.
+            Err(error) if error.is_vanished() => Ok(()),
+            other => other.map_err(|error| Error::failed(error.to_string())),
+        }
+    }
+
+    /// Tells everybody.
+    pub(crate) fn tell_all(&self, message: &ToRole) -> Result<()> {
+        self.members.iter().try_for_each(|member| self.tell(member.role, message))
+    }
+
+    /// Waits for the next thing to happen, at most for `timeout`.
+    pub(crate) fn next(&mut self, timeout: Option<Duration>) -> Result<Event> {
+        loop {
+            let (ready, sources) = self.poll(timeout)?;
+            let Some(first) = ready.first().and_then(|at| sources.get(*at)) else { return Ok(Event::Nothing) };
+            match *first {
+                Source::Signal => {
+                    if self.signals.take() {
+                        return Ok(Event::Interrupted);
+                    }
+                }
+                Source::Mouth(at) => {
+                    if let Some(event) = self.members.get_mut(at).and_then(Member::listen) {
+                        return Ok(event);
+                    }
+                }
+                Source::Control(at) => {
+                    if let Some(member) = self.members.get_mut(at) {
+                        return Ok(member.hear());
+                    }
+                }
+            }
+        }
+    }
+
+    /// What can be read: signals first, then what roles say, then what they tell. A role that ends with a word on its
+    /// lips is heard out before its channel is found closed.
+    fn poll(&self, timeout: Option<Duration>) -> Result<(Vec<usize>, Vec<Source>)> {
+        let mut descriptors = vec![self.signals.as_fd()];
+        let mut sources = vec![Source::Signal];
+        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| !member.mute) {
+            descriptors.push(member.running.process.mouth.as_fd());
+            sources.push(Source::Mouth(at));
+        }
+        for (at, member) in self.members.iter().enumerate().filter(|(_, member)| !member.silent) {
+            descriptors.push(member.running.control.as_fd());
+            sources.push(Source::Control(at));
+        }
+        let ready = privsep::wait_readable(&descriptors, timeout);
+        let ready = ready.map_err(|error| Error::failed(format!("the supervisor cannot wait: {error}")))?;
+        Ok((ready, sources))
+    }
+
+    /// Ends the run in order: every role is hung up on, and ends by itself.
+    pub(crate) fn end(mut self) -> Result<()> {
+        let mut mishaps = Vec::new();
+        for (role, ended) in self.hang_up() {
+            match ended {
+                Some(ended) if ended.success() => {}
+                Some(ended) => mishaps.push(words(role, ended)),
+                None => mishaps.push(format!("the {role} process did not end; the kernel will end it in time")),
+            }
+        }
+        if mishaps.is_empty() { Ok(()) } else { Err(Error::failed(mishaps.join("; "))) }
+    }
+
+    /// Ends the run because the user wants it to.
+    pub(crate) fn interrupted(&mut self) -> Error {
+        drop(self.hang_up());
+        Error::failed(
+            "interrupted; no certificate in use was changed, and what was begun is gone on with the next time",
+        )
+    }
+
+    /// Ends the run because of something that should not have happened, and finds out what was behind it: when one
+    /// role dies the others notice too.
+    pub(crate) fn end_badly(&mut self, event: Event) -> Error {
+        let mut own = None;
+        let mut peer = None;
+        let mut signalled = Vec::new();
+        let gone = matches!(event, Event::Gone(_));
+        self.weigh(event, &mut own, &mut peer);
+        let until = Instant::now() + Duration::from_millis(200);
+        // A role that only tells of another one is no cause: that one is heard of in a moment.
+        while own.is_none() && !gone {
+            match self.next(Some(until.saturating_duration_since(Instant::now()))) {
+                Err(_) | Ok(Event::Nothing | Event::Interrupted) => break,
+                Ok(Event::Said(role, line)) => crate::ui::said(role, &line),
+                Ok(event) => self.weigh(event, &mut own, &mut peer),
+            }
+        }
+        for (role, ended) in self.hang_up() {
+            if let Some(ended) = ended.filter(|ended| !ended.success()) {
+                signalled.push(words(role, ended));
+            }
+        }
+        let cause = signalled.into_iter().next().or(own).or(peer);
+        Error::failed(cause.unwrap_or_else(|| "the roles ended without a word".to_owned()))
+    }
+
+    fn weigh(&self, event: Event, own: &mut Option<String>, peer: &mut Option<String>) {
+        match event {
+            Event::Told(role, FromRole::Failed(Failed::Own(text))) => {
+                own.get_or_insert_with(|| format!("{role}: {}", privsep::printable(&text)));
+            }
+            Event::Told(role, FromRole::Failed(Failed::Peer(text))) => {
+                peer.get_or_insert_with(|| format!("{role}: {}", privsep::printable(&text)));
+            }
+            Event::Told(role, message) => {
+                use privsep::Message as _;
+                let error = privsep::ChannelError::out_of_turn(role.name(), message.word());
+                own.get_or_insert_with(|| error.to_string());
+            }
+            Event::Gone(role) => {
+                peer.get_or_insert_with(|| format!("the {role} process ended without a word"));
+            }
+            Event::Said(..) | Event::Interrupted | Event::Nothing => {}
+        }
+    }
+
+    /// Closes every channel and waits for the processes to end.
+    fn hang_up(&mut self) -> Vec<(Role, Option<Ended>)> {
+        let mut leaving: Vec<(Role, Process)> =
+            self.members.drain(..).map(|member| (member.role, member.running.hang_up())).collect();
+        let until = Instant::now() + ENDING;
+        let mut ended = Vec::new();
+        while !leaving.is_empty() {
+            leaving.retain_mut(|(role, process)| {
+                while let Ok(Some(lines)) = process.mouth.listen() {
+                    if lines.is_empty() {
+                        break;
+                    }
+                    lines.iter().for_each(|line| crate::ui::said(*role, line));
+                }
+                match process.ended() {
+                    Ok(None) if Instant::now() < until => true,
+                    Ok(None) | Err(_) => {
+                        process.kill();
+                        ended.push((*role, process.ended().ok().flatten()));
+                        false
+                    }
+                    Ok(Some(how)) => {
+                        ended.push((*role, Some(how)));
+                        false
+                    }
+                }
+            });
+            if !leaving.is_empty() {
+                let mouths: Vec<BorrowedFd<'_>> = leaving.iter().map(|(_, process)| process.mouth.as_fd()).collect();
+                // A closed mouth is readable at once, so this is also how an end is noticed soon.
+                let _ = privsep::wait_readable(&mouths, Some(Duration::from_millis(1)));
+            }
+        }
+        ended
+    }
+
+    fn member(&self, role: Role) -> Result<&Member> {
+        self.members.iter().find(|member| member.role == role).ok_or_else(|| no_part(role))
+    }
+
+    fn member_mut(&mut self, role: Role) -> Result<&mut Member> {
+        self.members.iter_mut().find(|member| member.role == role).ok_or_else(|| no_part(role))
+    }
+}
+
+fn no_part(role: Role) -> Error {
+    Error::failed(format!("the {role} process takes no part in this run"))
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Source {
+    Signal,
+    Mouth(usize),
+    Control(usize),
+}
+
+impl Member {
+    /// What the role says. `None` if it has only closed its mouth, or has not finished its line.
+    fn listen(&mut self) -> Option<Event> {
+        let lines = match self.running.process.mouth.listen() {
+            Ok(Some(lines)) => lines,
+            Ok(None) | Err(_) => {
+                self.mute = true;
+                self.running.process.mouth.rest().into_iter().collect()
+            }
+        };
+        (!lines.is_empty()).then(|| Event::Said(self.role, lines.join("\n")))
+    }
+
+    /// What the role tells.
+    fn hear(&mut self) -> Event {
+        match self.running.control.receive(Some(Duration::from_secs(10))) {
+            Ok(message) => Event::Told(self.role, message),
+            Err(error) => {
+                self.silent = true;
+                if error.is_vanished() {
+                    Event::Gone(self.role)
+                } else {
+                    Event::Told(self.role, FromRole::Failed(Failed::Peer(error.to_string())))
+                }
+            }
+        }
+    }
+}
+
+/// A pair of sockets for each two roles that have a channel to each other.
+fn connect(roles: &[Role]) -> std::io::Result<Vec<(Role, Role, OwnedFd)>> {
+    let mut sockets = Vec::new();
+    for role in roles {
+        for peer in role.spec().peers.iter().filter(|peer| **peer > *role && roles.contains(peer)) {
+            let (one, other) = privsep::pair()?;
+            sockets.push((*role, *peer, one));
+            sockets.push((*peer, *role, other));
+        }
+    }
+    Ok(sockets)
+}
+
+fn take_links(sockets: &mut Vec<(Role, Role, OwnedFd)>, role: Role) -> (Vec<Role>, Vec<OwnedFd>) {
+    let (mine, others) = sockets.drain(..).partition(|(whose, _, _)| *whose == role);
+    *sockets = others;
+    let mine: Vec<(Role, Role, OwnedFd)> = mine;
+    mine.into_iter().map(|(_, peer, socket)| (peer, socket)).unzip()
+}
+
+/// How a process ended, in words that cannot be taken for an answer of the CA.
+fn words(role: Role, ended: Ended) -> String {
+    const SIGABRT: i32 = 6;
+    const SIGKILL: i32 = 9;
+    const SIGALRM: i32 = 14;
+    const SIGSYS: i32 = 31;
+    match ended.signal() {
+        Some(SIGSYS) => format!(
+            "the {role} process made a system call that no honest library makes, and its sandbox ended it (SIGSYS). \
+             This has nothing to do with the CA. No certificate in use was changed, and nothing is tried again without \
+             the sandbox. If this machine has done nothing unusual, somebody may have broken into that process: please \
+             report it"
+        ),
+        Some(SIGABRT) => format!("the {role} process gave up (SIGABRT); its last words are above. Please report it"),
+        Some(SIGKILL) => format!("the {role} process was killed (SIGKILL), by somebody or for lack of memory"),
+        Some(SIGALRM) => format!("the {role} process took longer than it may, and was ended (SIGALRM)"),
+        _ => format!("the {role} process {ended}"),
+    }
+}

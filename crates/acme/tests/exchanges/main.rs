@@ -1,0 +1,11 @@
+//! Whole exchanges with a small CA, under a clock that only moves when a task waits.
+
+mod driving;
+mod faults;
+mod hostile;
+mod issuing;
+mod random;
+mod registering;
+mod revoking;
+mod wire;
+mod world;

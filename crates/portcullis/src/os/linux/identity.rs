@@ -1,0 +1,122 @@
+//! User, groups and capabilities.
+//!
+//! The calls change the calling thread only, where a C library would change all: there is one thread, which
+//! [`prepare`](crate::Sandbox::prepare) made sure of.
+
+use rustix::thread::{CapabilitiesSecureBits, CapabilitySet, CapabilitySets};
+use rustix::thread::{Gid, Uid};
+
+use super::{is_root, unavailable};
+use crate::report::Outcome;
+use crate::sandbox::Identity;
+
+pub(super) fn change(identity: Option<Identity>) -> Outcome {
+    let uid = rustix::process::geteuid().as_raw();
+    match identity {
+        None if is_root() => Outcome::Skipped("no other user was given: stays root, without its powers".to_owned()),
+        None => Outcome::Skipped(format!("keeps user {uid}")),
+        Some(_) if !is_root() => Outcome::Skipped(format!("not started as root: keeps user {uid}")),
+        Some(identity) => become_user(identity),
+    }
+}
+
+pub(super) fn change_offered() -> Outcome {
+    if is_root() {
+        return Outcome::Enforced("offered: runs as root, and can change to another user".to_owned());
+    }
+    Outcome::Skipped(format!("runs as user {}, which cannot change to another", rustix::process::geteuid().as_raw()))
+}
+
+fn become_user(Identity { uid, gid }: Identity) -> Outcome {
+    // Groups first: afterwards there is no right to.
+    let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
+    if let Err(error) = rustix::thread::set_thread_groups(&[]) {
+        return unavailable("the other groups cannot be given up", error.into());
+    }
+    if let Err(error) = rustix::thread::set_thread_res_gid(group, group, group) {
+        return unavailable(&format!("cannot change to group {gid}"), error.into());
+    }
+    if let Err(error) = rustix::thread::set_thread_res_uid(user, user, user) {
+        return unavailable(&format!("cannot change to user {uid}"), error.into());
+    }
+    verify(uid, gid)
+}
+
+/// Success of the calls is one thing; that there is no way back is another.
+fn verify(uid: u32, gid: u32) -> Outcome {
+    use rustix::process::{getegid, geteuid, getgid, getgroups, getuid};
+    let ids =
+        [getuid().as_raw(), geteuid().as_raw()] == [uid; 2] && [getgid().as_raw(), getegid().as_raw()] == [gid; 2];
+    let groups = getgroups().is_ok_and(|groups| groups.is_empty());
+    if !ids || !groups {
+        return Outcome::Partial(format!("user and group should be {uid} and {gid} with no other groups, and are not"));
+    }
+    if uid != 0 && rustix::thread::set_thread_uid(Uid::ROOT).is_ok() {
+        return Outcome::Partial("the user was changed, but can be changed back to root".to_owned());
+    }
+    if uid == 0 {
+        return Outcome::Partial(format!("group {gid}, but the user is root"));
+    }
+    Outcome::Enforced(format!("user {uid}, group {gid}, no other groups"))
+}
+
+/// Takes the capabilities that programs could gain out of the bounding set, while there is still the right to, and locks
+/// the ways in which they would come back. The text says what was done.
+pub(super) fn bound_capabilities() -> Outcome {
+    let mut left = 0;
+    for capability in known_capabilities() {
+        if rustix::thread::capability_is_in_bounding_set(capability) == Ok(true)
+            && rustix::thread::remove_capability_from_bounding_set(capability).is_err()
+        {
+            left += 1;
+        }
+    }
+    let bits = CapabilitiesSecureBits::NO_ROOT
+        | CapabilitiesSecureBits::NO_ROOT_LOCKED
+        | CapabilitiesSecureBits::NO_SETUID_FIXUP_LOCKED
+        | CapabilitiesSecureBits::KEEP_CAPS_LOCKED
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE
+        | CapabilitiesSecureBits::NO_CAP_AMBIENT_RAISE_LOCKED;
+    let locked = rustix::thread::set_capabilities_secure_bits(bits).is_ok();
+    Outcome::Enforced(match (left, locked) {
+        (0, true) => "none, none to gain, and locked".to_owned(),
+        (0, false) => "none, and none to gain".to_owned(),
+        // What is left there no program can gain as long as there is no-new-privileges.
+        _ => "none".to_owned(),
+    })
+}
+
+/// Empties all sets. After the change of user, which needs some of them.
+pub(super) fn drop_capabilities(bounded: &str) -> Outcome {
+    // Older kernels have no ambient set (Linux 4.3), and nothing then to clear.
+    let _ = rustix::thread::clear_ambient_capability_set();
+    let none = CapabilitySets {
+        effective: CapabilitySet::empty(),
+        permitted: CapabilitySet::empty(),
+        inheritable: CapabilitySet::empty(),
+    };
+    let set = rustix::thread::set_capabilities(None, none);
+    match (rustix::thread::capabilities(None), set) {
+        (Ok(now), _) if now == none => Outcome::Enforced(bounded.to_owned()),
+        (Ok(_), Err(error)) => unavailable("capabilities cannot be given up", error.into()),
+        (Ok(now), Ok(())) => Outcome::Partial(format!("these are left: {:?}", now.permitted | now.inheritable)),
+        // The kernel took the empty sets, and an outer sandbox forbids looking at them.
+        (Err(_), Ok(())) => Outcome::Enforced(bounded.to_owned()),
+        (Err(_), Err(error)) => unavailable("capabilities can be neither seen nor given up", error.into()),
+    }
+}
+
+pub(super) fn capabilities_offered() -> Outcome {
+    match rustix::thread::capabilities(None) {
+        Ok(sets) if sets.permitted.is_empty() => Outcome::Enforced("offered: none are held".to_owned()),
+        Ok(sets) => Outcome::Enforced(format!("offered: {} can be given up", sets.permitted.bits().count_ones())),
+        Err(error) => unavailable("capabilities cannot be read", error.into()),
+    }
+}
+
+/// Those this kernel has: it knows no others than the first so many.
+fn known_capabilities() -> impl Iterator<Item = CapabilitySet> {
+    (0..64)
+        .map(|bit| CapabilitySet::from_bits_retain(1 << bit))
+        .take_while(|capability| rustix::thread::capability_is_in_bounding_set(*capability).is_ok())
+}

@@ -1,0 +1,142 @@
+//! Linux: one file per layer.
+
+mod identity;
+mod limits;
+mod paths;
+mod root;
+mod settings;
+mod syscalls;
+
+use std::io;
+
+use crate::error::Error;
+use crate::promise::Promise;
+use crate::report::{Layer, LayerReport, Outcome, Report};
+use crate::sandbox::Sandbox;
+
+pub(crate) use syscalls::calls_allowed;
+
+/// What [`Sandbox::prepare`] made.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    root: Result<root::EmptyRoot, Outcome>,
+    paths: Result<paths::Rules, Outcome>,
+    filter: Result<syscalls::Filter, Outcome>,
+}
+
+impl Plan {
+    pub(crate) fn new(sandbox: &Sandbox) -> Result<Self, Error> {
+        let paths = match wanted(sandbox, Layer::Landlock) {
+            Ok(()) => paths::Rules::new(sandbox)?,
+            Err(outcome) => Err(outcome),
+        };
+        let root = wanted(sandbox, Layer::Root).and_then(|()| root::EmptyRoot::new(sandbox));
+        let filter = wanted(sandbox, Layer::Seccomp).and_then(|()| syscalls::Filter::new(&sandbox.promises));
+        Ok(Self { root, paths, filter })
+    }
+
+    /// Applies the layers: what needs rights first, system calls last, since the filter takes what the others need.
+    pub(crate) fn apply(self, sandbox: &Sandbox) -> Report {
+        let mut layers = Vec::with_capacity(Layer::ALL.len());
+        let mut report = |layer, outcome| layers.push(LayerReport::new(layer, outcome));
+        let layer = |layer, apply: &mut dyn FnMut() -> Outcome| match wanted(sandbox, layer) {
+            Ok(()) => apply(),
+            Err(outcome) => outcome,
+        };
+
+        report(
+            Layer::Root,
+            match self.root {
+                Ok(root) => root.enter(),
+                Err(outcome) => outcome,
+            },
+        );
+        let capabilities = layer(Layer::Capabilities, &mut identity::bound_capabilities);
+        report(Layer::Identity, layer(Layer::Identity, &mut || identity::change(sandbox.identity)));
+        report(
+            Layer::Capabilities,
+            match capabilities {
+                Outcome::Enforced(bounded) => identity::drop_capabilities(&bounded),
+                outcome => outcome,
+            },
+        );
+        report(Layer::Limits, layer(Layer::Limits, &mut || limits::set(sandbox)));
+        report(Layer::NoNewPrivileges, layer(Layer::NoNewPrivileges, &mut settings::no_new_privileges));
+        report(Layer::NotDumpable, layer(Layer::NotDumpable, &mut settings::not_dumpable));
+        report(Layer::Mdwe, layer(Layer::Mdwe, &mut settings::never_executable));
+        report(
+            Layer::Landlock,
+            match self.paths {
+                Ok(rules) => rules.enforce(),
+                Err(outcome) => outcome,
+            },
+        );
+        let (seccomp, calls_allowed) = match self.filter {
+            Ok(filter) => filter.install(&sandbox.promises),
+            Err(outcome) => (outcome, 0),
+        };
+        report(Layer::Seccomp, seccomp);
+
+        layers.sort_by_key(|report| report.layer);
+        let mut report = Report::new(&sandbox.name);
+        report.layers = layers;
+        report.calls_allowed = calls_allowed;
+        report
+    }
+}
+
+/// What this kernel offers, found out without taking anything from the caller.
+pub(crate) fn machine() -> Vec<LayerReport> {
+    Layer::ALL
+        .into_iter()
+        .map(|layer| {
+            let outcome = match layer {
+                Layer::NoNewPrivileges => settings::no_new_privileges_offered(),
+                Layer::NotDumpable => settings::not_dumpable_offered(),
+                Layer::Identity => identity::change_offered(),
+                Layer::Capabilities => identity::capabilities_offered(),
+                Layer::Root => root::offered(),
+                Layer::Limits => limits::offered(),
+                Layer::Mdwe => settings::never_executable_offered(),
+                Layer::Landlock => paths::offered(),
+                Layer::Seccomp => syscalls::offered(),
+            };
+            LayerReport::new(layer, outcome)
+        })
+        .collect()
+}
+
+/// How many threads the process has, if `/proc` tells.
+pub(crate) fn threads() -> Option<usize> {
+    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+}
+
+fn wanted(sandbox: &Sandbox, layer: Layer) -> Result<(), Outcome> {
+    if sandbox.is_switched_off(layer) {
+        return Err(Outcome::Skipped("switched off by option".to_owned()));
+    }
+    Ok(())
+}
+
+/// The outcome of a layer that could not be had, with what was tried and what may be the matter.
+fn unavailable(what: &str, error: io::Error) -> Outcome {
+    let why = match error.raw_os_error() {
+        Some(libc::ENOSYS) => "the kernel does not have it, or an outer sandbox hides it",
+        Some(libc::EPERM | libc::EACCES) => "not permitted here, perhaps by an outer sandbox",
+        Some(libc::EINVAL) => "the kernel does not know it",
+        Some(libc::EOPNOTSUPP) => "the kernel has it, but it was not switched on at boot (lsm=)",
+        Some(libc::E2BIG) => "too many sandboxes inside each other",
+        _ => return Outcome::Unavailable(format!("{what}: {error}")),
+    };
+    Outcome::Unavailable(format!("{what}: {why} ({error})"))
+}
+
+/// Whether the process runs as root.
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// Whether anything may be started or signalled.
+fn has_children(sandbox: &Sandbox) -> bool {
+    sandbox.promises(Promise::Children)
+}

@@ -1,0 +1,212 @@
+//! System calls: promises to classes, classes to a filter, the filter into the kernel.
+
+use std::io;
+
+use syscall_policy::{Arch, Class, Instruction, Policy, compile};
+
+use super::unavailable;
+use crate::promise::Promise;
+use crate::report::Outcome;
+use crate::sys;
+
+/// The kernel's own number, which it lets out here: `ENOTSUPP`. Some 32-bit Arm kernels must compile filters, and
+/// cannot compile a large one.
+const ENOTSUPP: i32 = 524;
+
+/// A filter for this process.
+#[derive(Debug)]
+pub(super) struct Filter {
+    arch: Arch,
+    policy: Policy,
+    process: u32,
+    program: Vec<Instruction>,
+}
+
+impl Filter {
+    pub(super) fn new(promises: &[Promise]) -> Result<Self, Outcome> {
+        let Some(arch) = Arch::native() else {
+            return Err(Outcome::Unavailable("there is no table of system calls for this architecture".to_owned()));
+        };
+        let process = own_process();
+        let policy = policy(promises).for_process(process);
+        let program = compile(&policy, arch);
+        Ok(Self { arch, policy, process, program })
+    }
+
+    /// Puts it in force. Says what holds, and how many calls are left.
+    pub(super) fn install(self, promises: &[Promise]) -> (Outcome, usize) {
+        // The filter knows its process by number: a copy of it is another.
+        let current = if self.process == own_process() { Ok(self) } else { Self::new(promises) };
+        let filter = match current {
+            Ok(filter) => filter,
+            Err(outcome) => return (outcome, 0),
+        };
+        let calls = filter.policy.allowed(filter.arch).len();
+        let held = |program: &[Instruction], how: &str| {
+            Outcome::Enforced(format!("{calls} calls{how}, {} instructions", program.len()))
+        };
+        let first = sys::set_filter(&filter.program);
+        let outcome = match first {
+            Ok(()) => held(&filter.program, ""),
+            Err(error) if is_too_large(&error) => {
+                let smaller = compile(&filter.policy.clone().coarse(), filter.arch);
+                match sys::set_filter(&smaller) {
+                    Ok(()) => held(&smaller, ", others answered alike"),
+                    Err(error) => not_filtered(error),
+                }
+            }
+            Err(error) => not_filtered(error),
+        };
+        match outcome {
+            Outcome::Enforced(_) => (outcome, calls),
+            _ => (outcome, 0),
+        }
+    }
+}
+
+fn not_filtered(error: io::Error) -> Outcome {
+    if rustix::thread::secure_computing_mode() == Ok(rustix::thread::SecureComputingMode::Filter) {
+        return Outcome::Unavailable(format!(
+            "an outer sandbox filters system calls, and permits no filter in it ({error})"
+        ));
+    }
+    unavailable("system calls cannot be filtered", error)
+}
+
+fn is_too_large(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(ENOTSUPP | libc::ENOMEM))
+}
+
+/// The names of the calls that promises allow on this architecture, all of them or for some arguments.
+pub(crate) fn calls_allowed(promises: &[Promise]) -> Vec<&'static str> {
+    Arch::native().map_or_else(Vec::new, |arch| policy(promises).for_process(own_process()).allowed(arch))
+}
+
+pub(super) fn offered() -> Outcome {
+    if Arch::native().is_none() {
+        return Outcome::Unavailable("there is no table of system calls for this architecture".to_owned());
+    }
+    /// `SECCOMP_RET_KILL_PROCESS` of `linux/seccomp.h`.
+    const KILL_PROCESS: u32 = 0x8000_0000;
+    match sys::knows_action(KILL_PROCESS) {
+        Ok(()) => Outcome::Enforced("offered".to_owned()),
+        Err(_) if sys::has_filters() => Outcome::Enforced("offered, in an older form".to_owned()),
+        Err(error) => unavailable("filters for system calls", error),
+    }
+}
+
+fn policy(promises: &[Promise]) -> Policy {
+    Policy::new(promises.iter().flat_map(|promise| classes(*promise)).copied().chain(ALWAYS))
+}
+
+fn own_process() -> u32 {
+    rustix::process::getpid().as_raw_nonzero().get().unsigned_abs()
+}
+
+/// Whoever is sealed may end, and return from a signal's handler.
+const ALWAYS: [Class; 2] = [Class::Exit, Class::SignalHandlers];
+
+/// Work beneath directories, of whatever kind.
+macro_rules! path_classes {
+    ($($class:ident),+) => {
+        &[Class::StatPath, Class::StatHeld, Class::ListHeld, Class::SeekHeld, $(Class::$class),+]
+    };
+}
+
+/// The classes a promise stands for.
+const fn classes(promise: Promise) -> &'static [Class] {
+    match promise {
+        Promise::Stdio => &[
+            Class::ReadHeld,
+            Class::WriteHeld,
+            Class::CloseHeld,
+            Class::SyncHeld,
+            Class::StatHeld,
+            Class::ControlHeld,
+            Class::Ioctl,
+            Class::Poll,
+            Class::Memory,
+            Class::Time,
+            Class::Sleep,
+            Class::Random,
+            Class::SignalHandlers,
+            Class::SignalOwn,
+            Class::Futex,
+            Class::OwnId,
+            Class::ProcessSettings,
+        ],
+        Promise::RecvFd => &[Class::ReceiveDescriptors],
+        Promise::SendFd => &[Class::SendDescriptors],
+        Promise::ReadPath => path_classes!(ReadPath),
+        Promise::WritePath => path_classes!(WritePath, SyncHeld, SizeHeld, LockHeld, AttributesHeld),
+        Promise::CreatePath => path_classes!(CreatePath, SyncHeld, SizeHeld, LockHeld, AttributesHeld),
+        Promise::Connect => &[Class::SocketCreate, Class::SocketConnect, Class::SocketIo, Class::SocketQuery],
+        Promise::Accept => &[Class::Accept, Class::SocketQuery],
+        Promise::Children => &[Class::WaitChildren, Class::SignalOwn, Class::SignalOther, Class::SignalWait],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+    use syscall_policy::{Verdict, prove};
+
+    /// Every combination of promises, on every architecture with a small table of its own kind: 32 and 64 bits, either
+    /// byte order, with and without multiplexers.
+    #[test]
+    fn every_combination_of_promises_is_proved() {
+        let mut cells = 0;
+        let mut longest = 0;
+        for set in 0..1_usize << Promise::ALL.len() {
+            let promises: Vec<_> =
+                Promise::ALL.into_iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).collect();
+            let promises: Vec<_> = promises.into_iter().map(|(_, promise)| promise).collect();
+            let policy = policy(&promises).for_process(4711);
+            // Each combination on two architectures, so that each architecture sees many.
+            for arch in [Arch::ALL[set % Arch::ALL.len()], [Arch::X86_64, Arch::Aarch64][set % 2]] {
+                let program = compile(&policy, arch);
+                longest = longest.max(program.len());
+                match prove(&policy, arch, &program) {
+                    Ok(proof) => cells += proof.cells,
+                    Err(refuted) => panic!("{promises:?} on {arch}: {refuted}"),
+                }
+            }
+        }
+        writeln!(io::stdout(), "{cells} cells; the longest filter has {longest} instructions").unwrap();
+        assert!(longest < 512);
+    }
+
+    #[test]
+    fn every_promise_allows_something_of_its_own() {
+        for promise in Promise::ALL {
+            let all: Vec<_> = Promise::ALL.into_iter().filter(|other| *other != promise).collect();
+            let without = policy(&all);
+            let with = policy(&Promise::ALL);
+            let arch = Arch::X86_64;
+            let differs = arch.table().iter().any(|(name, _)| with.answer(arch, name) != without.answer(arch, name));
+            // What Stdio shares with the others it has from them: the rest is reading, memory, time and waiting.
+            assert!(differs, "{promise} is of no use beside the others");
+        }
+    }
+
+    #[test]
+    fn stdio_is_small_and_keeps_to_what_is_held() {
+        let policy = policy(&[Promise::Stdio]);
+        for (arch, most) in [(Arch::X86_64, 48), (Arch::Aarch64, 45), (Arch::I386, 70), (Arch::S390x, 50)] {
+            let allowed = policy.clone().for_process(1).allowed(arch);
+            assert!(allowed.len() <= most, "{} calls on {arch}: {allowed:?}", allowed.len());
+            for name in
+                ["openat", "open", "socket", "connect", "recvmsg", "sendmsg", "clone", "execve", "timer_settime"]
+            {
+                assert!(!allowed.contains(&name), "{name} on {arch}");
+            }
+        }
+        // Setting a deadline aside would need a timer.
+        for name in ["alarm", "setitimer", "timer_delete", "timer_settime"] {
+            let number = Arch::X86_64.number(name).unwrap();
+            assert_eq!(policy.verdict(Arch::X86_64, number, &[0; 6]), Verdict::Errno(1));
+        }
+    }
+}

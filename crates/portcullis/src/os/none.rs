@@ -1,0 +1,39 @@
+//! Systems without a back end: nothing is held, and the report says so.
+
+use crate::error::Error;
+use crate::promise::Promise;
+use crate::report::{Layer, LayerReport, Outcome, Report};
+use crate::sandbox::Sandbox;
+
+/// Nothing to be done.
+#[derive(Debug)]
+pub(crate) struct Plan;
+
+impl Plan {
+    #[expect(clippy::unnecessary_wraps, reason = "other back ends can fail")]
+    pub(crate) fn new(_: &Sandbox) -> Result<Self, Error> {
+        Ok(Self)
+    }
+
+    pub(crate) fn apply(self, sandbox: &Sandbox) -> Report {
+        let mut report = Report::new(&sandbox.name);
+        report.layers = machine();
+        report
+    }
+}
+
+/// No layer is offered.
+pub(crate) fn machine() -> Vec<LayerReport> {
+    let missing = || Outcome::Unavailable("there is no sandbox for this operating system".to_owned());
+    Layer::ALL.into_iter().map(|layer| LayerReport::new(layer, missing())).collect()
+}
+
+/// System calls are not filtered, so none can be listed.
+pub(crate) fn calls_allowed(_: &[Promise]) -> Vec<&'static str> {
+    Vec::new()
+}
+
+/// Not known, and of no matter.
+pub(crate) fn threads() -> Option<usize> {
+    None
+}

@@ -1,0 +1,225 @@
+//! What held: one line for each layer.
+
+use core::fmt;
+
+/// A mechanism of the kernel that takes something away. Layers are independent: a kernel that lacks one loses that one
+/// only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Layer {
+    /// No program that is started gains rights (`PR_SET_NO_NEW_PRIVS`, Linux 3.5).
+    NoNewPrivileges,
+    /// Neither core dumps nor debuggers see the memory (`PR_SET_DUMPABLE`).
+    NotDumpable,
+    /// An unprivileged user and group of its own, no other groups.
+    Identity,
+    /// No capability in any set.
+    Capabilities,
+    /// An empty directory that cannot be filled as the root directory.
+    Root,
+    /// Resource limits.
+    Limits,
+    /// Memory that was written never becomes executable (`PR_SET_MDWE`, Linux 6.3).
+    Mdwe,
+    /// Files by directory, ports, signals and abstract sockets (Landlock, Linux 5.13).
+    Landlock,
+    /// System calls (seccomp filters, Linux 3.5).
+    Seccomp,
+}
+
+impl Layer {
+    /// All of them, in the order in which they are reported.
+    pub const ALL: [Self; 9] = [
+        Self::NoNewPrivileges,
+        Self::NotDumpable,
+        Self::Identity,
+        Self::Capabilities,
+        Self::Root,
+        Self::Limits,
+        Self::Mdwe,
+        Self::Landlock,
+        Self::Seccomp,
+    ];
+
+    /// Its name, as [`Display`](fmt::Display) writes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoNewPrivileges => "no-new-privileges",
+            Self::NotDumpable => "not-dumpable",
+            Self::Identity => "identity",
+            Self::Capabilities => "capabilities",
+            Self::Root => "root",
+            Self::Limits => "limits",
+            Self::Mdwe => "mdwe",
+            Self::Landlock => "landlock",
+            Self::Seccomp => "seccomp",
+        }
+    }
+}
+
+impl fmt::Display for Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// What became of a layer; the text says what holds, what is missing, or why it does not.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub enum Outcome {
+    /// It holds as asked for.
+    Enforced(String),
+    /// It holds as far as this kernel goes.
+    Partial(String),
+    /// It was asked for and cannot be had here.
+    Unavailable(String),
+    /// It was not asked for, or there is nothing for it to take away.
+    Skipped(String),
+}
+
+impl Outcome {
+    /// The word for it: `enforced`, `partial`, `unavailable` or `skipped`.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Enforced(_) => "enforced",
+            Self::Partial(_) => "partial",
+            Self::Unavailable(_) => "unavailable",
+            Self::Skipped(_) => "skipped",
+        }
+    }
+
+    /// What holds, what is missing, or why it does not.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Enforced(text) | Self::Partial(text) | Self::Unavailable(text) | Self::Skipped(text) => text,
+        }
+    }
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<11}  {}", self.word(), self.text())
+    }
+}
+
+/// A layer and what became of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct LayerReport {
+    /// The layer.
+    pub layer: Layer,
+    /// What became of it.
+    pub outcome: Outcome,
+}
+
+impl LayerReport {
+    /// Puts the two together.
+    #[must_use]
+    pub const fn new(layer: Layer, outcome: Outcome) -> Self {
+        Self { layer, outcome }
+    }
+}
+
+impl fmt::Display for LayerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<17}  {}", self.layer, self.outcome)
+    }
+}
+
+/// What a process gave up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Report {
+    /// The name the sandbox was given.
+    pub name: String,
+    /// Every layer once, in the order of [`Layer::ALL`].
+    pub layers: Vec<LayerReport>,
+    /// How many system calls the filter allows, all of them or for some arguments; 0 if there is no filter.
+    pub calls_allowed: usize,
+}
+
+impl Report {
+    /// A report with nothing in it yet.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self { name: name.to_owned(), layers: Vec::new(), calls_allowed: 0 }
+    }
+
+    /// Whether a layer holds as asked for. What holds in part does not count.
+    #[must_use]
+    pub fn held(&self, layer: Layer) -> bool {
+        matches!(self.outcome(layer), Some(Outcome::Enforced(_)))
+    }
+
+    /// What became of a layer.
+    #[must_use]
+    pub fn outcome(&self, layer: Layer) -> Option<&Outcome> {
+        self.layers.iter().find(|report| report.layer == layer).map(|report| &report.outcome)
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: ", self.name)?;
+        match self.calls_allowed {
+            0 => f.write_str("system calls are not filtered")?,
+            1 => f.write_str("1 system call allowed")?,
+            count => write!(f, "{count} system calls allowed")?,
+        }
+        for report in &self.layers {
+            write!(f, "\n  {report}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn report() -> Report {
+        let mut report = Report::new("key");
+        report.calls_allowed = 33;
+        report.layers = vec![
+            LayerReport::new(Layer::NoNewPrivileges, Outcome::Enforced("set".to_owned())),
+            LayerReport::new(Layer::Landlock, Outcome::Partial("version 2".to_owned())),
+            LayerReport::new(Layer::Seccomp, Outcome::Unavailable("not built in".to_owned())),
+        ];
+        report
+    }
+
+    #[test]
+    fn a_report_is_a_table() {
+        assert_eq!(
+            report().to_string(),
+            "key: 33 system calls allowed\n  \
+             no-new-privileges  enforced     set\n  \
+             landlock           partial      version 2\n  \
+             seccomp            unavailable  not built in"
+        );
+    }
+
+    #[test]
+    fn what_holds_in_part_is_not_held() {
+        let report = report();
+        assert!(report.held(Layer::NoNewPrivileges));
+        assert!(!report.held(Layer::Landlock));
+        assert!(!report.held(Layer::Mdwe));
+        assert_eq!(report.outcome(Layer::Mdwe), None);
+    }
+
+    /// Reports go from process to process in a format that does not describe itself.
+    #[cfg(feature = "serde")]
+    #[test]
+    fn a_report_survives_being_sent() {
+        let bytes = postcard::to_allocvec(&report()).unwrap();
+        assert_eq!(postcard::from_bytes::<Report>(&bytes).unwrap(), report());
+    }
+}

@@ -1,0 +1,202 @@
+//! Promises and rights in, a sealed process out.
+
+use std::os::fd::OwnedFd;
+
+use crate::error::Error;
+use crate::os;
+use crate::promise::Promise;
+use crate::report::{Layer, Report};
+
+/// An unprivileged user and group for a process that was started as root.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(clippy::exhaustive_structs, reason = "a user and a group are what an identity consists of")]
+pub struct Identity {
+    /// The user.
+    pub uid: u32,
+    /// The group. There are no others.
+    pub gid: u32,
+}
+
+/// What may be done beneath a directory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PathAccess {
+    /// Open files for reading, list directories.
+    Read,
+    /// Create, write, rename, link and remove; open and list directories. Files are not read.
+    Write,
+    /// Both.
+    ReadWrite,
+}
+
+/// A sandbox in the making: what the process will still need.
+#[derive(Debug)]
+pub struct Sandbox {
+    pub(crate) name: String,
+    pub(crate) promises: Vec<Promise>,
+    pub(crate) identity: Option<Identity>,
+    pub(crate) empty_root: bool,
+    pub(crate) paths: Vec<(OwnedFd, PathAccess)>,
+    pub(crate) ports: Option<Vec<u16>>,
+    pub(crate) max_open_files: Option<u64>,
+    pub(crate) max_file_size: Option<u64>,
+    required: Vec<Layer>,
+    switched_off: Vec<Layer>,
+}
+
+impl Sandbox {
+    /// A sandbox in which nothing is promised yet. The name is for reports and errors.
+    #[must_use]
+    pub fn new(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            promises: Vec::new(),
+            identity: None,
+            empty_root: false,
+            paths: Vec::new(),
+            ports: None,
+            max_open_files: None,
+            max_file_size: None,
+            required: Vec::new(),
+            switched_off: Vec::new(),
+        }
+    }
+
+    /// Keeps what the promise stands for.
+    #[must_use]
+    pub fn promise(mut self, promise: Promise) -> Self {
+        if !self.promises.contains(&promise) {
+            self.promises.push(promise);
+        }
+        self
+    }
+
+    /// Changes to this user and group, if the process runs as root. Without root it keeps the user it has.
+    #[must_use]
+    pub const fn identity(mut self, identity: Identity) -> Self {
+        self.identity = Some(identity);
+        self
+    }
+
+    /// Makes an empty directory that no longer has a name the root directory, if the process runs as root. Paths then
+    /// lead nowhere; what is beneath held directory handles can still be reached through them.
+    #[must_use]
+    pub const fn empty_root(mut self) -> Self {
+        self.empty_root = true;
+        self
+    }
+
+    /// Keeps access to what is beneath a directory, as far as promises go. Whatever is not given here cannot be opened
+    /// where Landlock holds.
+    ///
+    /// The handle is the sandbox's, which closes it when it is prepared: a process that works relative to the directory keeps a
+    /// duplicate.
+    #[must_use]
+    pub fn path(mut self, directory: OwnedFd, access: PathAccess) -> Self {
+        self.paths.push((directory, access));
+        self
+    }
+
+    /// Limits TCP connections to these ports, where Landlock goes that far (Linux 6.7). Without it any port can be
+    /// connected to; without [`Promise::Connect`] none.
+    #[must_use]
+    pub fn connect_ports(mut self, ports: &[u16]) -> Self {
+        self.ports.get_or_insert_default().extend_from_slice(ports);
+        self
+    }
+
+    /// How many descriptors may be open at a time. Never less than are held.
+    #[must_use]
+    pub const fn max_open_files(mut self, count: u64) -> Self {
+        self.max_open_files = Some(count);
+        self
+    }
+
+    /// The largest size of a file in bytes that may be written. Writing past it fails with `EFBIG`.
+    ///
+    /// It also holds for descriptors held, standard output and error among them if they lead to files.
+    #[must_use]
+    pub const fn max_file_size(mut self, bytes: u64) -> Self {
+        self.max_file_size = Some(bytes);
+        self
+    }
+
+    /// Fails rather than go on without this layer: if it cannot be had, holds in part only, or was switched off. A
+    /// layer that has nothing to take away (another user for a process not started as root, say) does not fail.
+    #[must_use]
+    pub fn require(mut self, layer: Layer) -> Self {
+        self.required.push(layer);
+        self
+    }
+
+    /// Leaves a layer out. For measuring what it costs, and for finding out what breaks under it.
+    #[must_use]
+    pub fn without(mut self, layer: Layer) -> Self {
+        self.switched_off.push(layer);
+        self
+    }
+
+    /// Makes everything that still needs rights: compiles the filter, makes the rules, finds an empty directory. What
+    /// the process itself has to open or read, it should before.
+    ///
+    /// # Errors
+    ///
+    /// If a directory handle is not one, or if the process has several threads.
+    pub fn prepare(mut self) -> Result<Prepared, Error> {
+        if let Some(count) = os::threads().filter(|count| *count > 1) {
+            return Err(Error::Threads { name: self.name, count });
+        }
+        let plan = os::Plan::new(&self)?;
+        // Rules hold what the handles lead to; the handles themselves are of no use any more.
+        self.paths.clear();
+        Ok(Prepared { sandbox: self, plan })
+    }
+
+    pub(crate) fn promises(&self, promise: Promise) -> bool {
+        self.promises.contains(&promise)
+    }
+
+    pub(crate) fn is_switched_off(&self, layer: Layer) -> bool {
+        self.switched_off.contains(&layer)
+    }
+
+    /// Promises that let files be written.
+    pub(crate) fn writes_paths(&self) -> bool {
+        self.promises(Promise::WritePath) || self.promises(Promise::CreatePath)
+    }
+}
+
+/// A sandbox ready to be closed.
+#[derive(Debug)]
+pub struct Prepared {
+    sandbox: Sandbox,
+    plan: os::Plan,
+}
+
+impl Prepared {
+    /// Seals the calling process, once and for all, and tells what holds.
+    ///
+    /// What is taken away first is what the others need least: the root directory, user and capabilities, limits, new
+    /// privileges, dumps, executable memory, files and ports, and in the end system calls. A layer that the kernel
+    /// does not have, or that an outer sandbox forbids, is reported and does no harm.
+    ///
+    /// # Errors
+    ///
+    /// If a required layer cannot be had. Some of the others hold already then: the process should end.
+    pub fn seal(self) -> Result<Report, Error> {
+        let Self { sandbox, plan } = self;
+        let report = plan.apply(&sandbox);
+        for required in &sandbox.required {
+            use crate::report::Outcome::{Enforced, Partial, Skipped, Unavailable};
+            let fails = match report.outcome(*required) {
+                None | Some(Enforced(_)) => None,
+                Some(outcome @ (Partial(_) | Unavailable(_))) => Some(outcome),
+                Some(outcome @ Skipped(_)) => sandbox.is_switched_off(*required).then_some(outcome),
+            };
+            if let Some(outcome) = fails {
+                return Err(Error::Required { name: sandbox.name, layer: *required, outcome: outcome.clone() });
+            }
+        }
+        Ok(report)
+    }
+}

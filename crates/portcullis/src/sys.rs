@@ -1,0 +1,245 @@
+//! The calls that no safe wrapper exists for. All unsafe code of the program is in this file.
+//!
+//! Linux call numbers come from the tables of `syscall-policy`, so that nothing here depends on what the C library's
+//! headers knew when they were made.
+
+#![expect(unsafe_code, reason = "this is the one place for it: each block says why it is sound")]
+
+use std::io;
+use std::os::fd::{FromRawFd, OwnedFd, RawFd};
+
+/// Takes over a descriptor that was inherited, if it is open.
+///
+/// The caller vouches that nothing else in this process owns it.
+pub(crate) fn adopt(raw: RawFd) -> io::Result<OwnedFd> {
+    if raw < 0 {
+        return Err(io::Error::from_raw_os_error(libc::EBADF));
+    }
+    // SAFETY: F_GETFD takes no argument and only reads a flag of the descriptor, whether or not it is open.
+    check(unsafe { libc::fcntl(raw, libc::F_GETFD) })?;
+    // SAFETY: the descriptor is open, as F_GETFD just said, and not negative. That it has no other owner is the
+    // caller's word, documented at the public function.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Closes one descriptor that nobody owns; an error means that it was not open.
+fn close(raw: RawFd) {
+    // SAFETY: close has no memory effects. That no owner is left for the descriptor is the caller's word, documented
+    // at the public function.
+    unsafe { libc::close(raw) };
+}
+
+/// Closes all descriptors from `first` to `last`, of which none may have an owner.
+pub(crate) fn close_each(first: RawFd, last: RawFd) {
+    for open in open_descriptors(first, last) {
+        close(open);
+    }
+}
+
+/// The open descriptors from `first` to `last`, asked for in bulk: no `/proc` is needed.
+pub(crate) fn open_descriptors(first: RawFd, last: RawFd) -> Vec<RawFd> {
+    let mut entries: Vec<libc::pollfd> = (first..=last).map(|fd| libc::pollfd { fd, events: 0, revents: 0 }).collect();
+    let mut open = Vec::new();
+    for batch in entries.chunks_mut(1024) {
+        note_open(batch, &mut open);
+    }
+    open
+}
+
+/// poll refuses more descriptors at a time than RLIMIT_NOFILE, which may not be readable: then fewer are tried.
+fn note_open(entries: &mut [libc::pollfd], open: &mut Vec<RawFd>) {
+    let Ok(count) = libc::nfds_t::try_from(entries.len()) else { return };
+    // SAFETY: the pointer and count describe `entries`, which is exclusively borrowed through the call; poll writes
+    // nothing but `revents` of these. A timeout of 0 makes it return at once.
+    let result = unsafe { libc::poll(entries.as_mut_ptr(), count, 0) };
+    if result >= 0 {
+        open.extend(entries.iter().filter(|entry| entry.revents & libc::POLLNVAL == 0).map(|entry| entry.fd));
+    } else if entries.len() > 1 {
+        let (lower, upper) = entries.split_at_mut(entries.len() / 2);
+        note_open(lower, open);
+        note_open(upper, open);
+    }
+}
+
+/// A resource of the process.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limited {
+    Core,
+    Descriptors,
+    Processes,
+    FileSize,
+}
+
+/// The current and the largest value of a limit; `None` is no limit.
+///
+/// The wrapper of rustix takes for granted that this cannot fail, and in a sandbox it can.
+pub(crate) fn limit(of: Limited) -> io::Result<(Option<u64>, Option<u64>)> {
+    let resource = match of {
+        Limited::Core => libc::RLIMIT_CORE,
+        Limited::Descriptors => libc::RLIMIT_NOFILE,
+        Limited::Processes => libc::RLIMIT_NPROC,
+        Limited::FileSize => libc::RLIMIT_FSIZE,
+    };
+    let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: getrlimit writes one rlimit, which `limits` is, and does nothing else.
+    check(unsafe { libc::getrlimit(resource, &raw mut limits) })?;
+    #[cfg_attr(target_pointer_width = "64", expect(clippy::useless_conversion, reason = "32-bit systems have less"))]
+    let known = |value: libc::rlim_t| (value != libc::RLIM_INFINITY).then(|| u64::from(value));
+    Ok((known(limits.rlim_cur), known(limits.rlim_max)))
+}
+
+/// Has the kernel send SIGALRM in so many seconds.
+pub(crate) fn alarm(seconds: u32) {
+    // SAFETY: alarm only sets a timer of the process. What SIGALRM does is the process's business; by default it ends.
+    unsafe { libc::alarm(seconds) };
+}
+
+/// Makes writing past RLIMIT_FSIZE an error instead of a signal.
+pub(crate) fn ignore_file_size_signal() {
+    // SAFETY: SIG_IGN runs no code of ours, and SIGXFSZ is a valid signal, so nothing can be called in a wrong state.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// The result of a call in C's manner: -1 means that errno says why.
+fn check(result: libc::c_int) -> io::Result<libc::c_int> {
+    if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+}
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::*;
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
+    use std::io;
+    use std::ptr;
+
+    use syscall_policy::{Arch, Instruction};
+
+    /// The number of a call, or ENOSYS.
+    fn number(name: &str) -> io::Result<c_long> {
+        let number = Arch::native().and_then(|arch| arch.number(name));
+        number.and_then(|number| i32::try_from(number).ok()).map(c_long::from).ok_or_else(|| os_error(libc::ENOSYS))
+    }
+
+    fn os_error(errno: c_int) -> io::Error {
+        io::Error::from_raw_os_error(errno)
+    }
+
+    fn check(result: c_long) -> io::Result<c_long> {
+        if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    }
+
+    /// Puts a filter in place for the calling thread: by seccomp(2), or by prctl(2) where that does not exist.
+    pub(crate) fn set_filter(program: &[Instruction]) -> io::Result<()> {
+        let mut filter: Vec<libc::sock_filter> = program
+            .iter()
+            .map(|instruction| libc::sock_filter {
+                code: instruction.code,
+                jt: instruction.jt,
+                jf: instruction.jf,
+                k: instruction.k,
+            })
+            .collect();
+        let len = u16::try_from(filter.len()).map_err(|_| os_error(libc::EINVAL))?;
+        let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+        match seccomp(libc::SECCOMP_SET_MODE_FILTER, ptr::from_ref(&program).cast()) {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
+                let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
+                // SAFETY: with this option and mode the third argument is a sock_fprog, which `program` is; it and the
+                // instructions it points to live through the call, and the kernel only reads them. The filter takes
+                // calls away; whatever then fails, fails with an error or ends the process.
+                let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::from_ref(&program)) };
+                super::check(result).map(drop)
+            }
+            result => result,
+        }
+    }
+
+    /// Whether the kernel knows an action that filters return (Linux 4.14).
+    pub(crate) fn knows_action(action: u32) -> io::Result<()> {
+        seccomp(libc::SECCOMP_GET_ACTION_AVAIL, ptr::from_ref(&action).cast())
+    }
+
+    /// seccomp(2) without flags.
+    fn seccomp(operation: c_uint, argument: *const c_void) -> io::Result<()> {
+        // SAFETY: both operations used here read from `argument` what its type at the call is: a sock_fprog for
+        // SECCOMP_SET_MODE_FILTER, a u32 for SECCOMP_GET_ACTION_AVAIL; it lives through the call.
+        check(unsafe { libc::syscall(number("seccomp")?, operation, 0 as c_uint, argument) }).map(drop)
+    }
+
+    /// Whether filters are built in, where [`knows_action`] cannot tell: a kernel that has them looks at the filter's
+    /// address first, and there is none.
+    pub(crate) fn has_filters() -> bool {
+        let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
+        // SAFETY: the kernel does not follow a null pointer here but answers EFAULT, so no filter is ever set.
+        let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::null::<c_void>()) };
+        super::check(result).is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+    }
+
+    /// The kernel's Landlock version.
+    pub(crate) fn landlock_abi() -> io::Result<u32> {
+        /// `LANDLOCK_CREATE_RULESET_VERSION` of `linux/landlock.h`.
+        const VERSION: c_uint = 1;
+        let number = number("landlock_create_ruleset")?;
+        // SAFETY: with this flag the call takes a null pointer and size 0, reads and writes no memory, and makes no
+        // descriptor.
+        let version = check(unsafe { libc::syscall(number, ptr::null::<c_void>(), 0 as libc::size_t, VERSION) })?;
+        u32::try_from(version).map_err(|_| os_error(libc::EINVAL))
+    }
+
+    /// Which ways to make memory executable are closed already: bits of `PR_SET_MDWE`.
+    pub(crate) fn mdwe() -> io::Result<c_int> {
+        /// `PR_GET_MDWE` of `linux/prctl.h`.
+        const GET: c_int = 66;
+        let zero: c_ulong = 0;
+        // SAFETY: this option takes no pointers and only reads a flag of the process.
+        super::check(unsafe { libc::prctl(GET, zero, zero, zero, zero) })
+    }
+
+    /// Refuses to make memory executable that was not from the start.
+    pub(crate) fn set_mdwe() -> io::Result<()> {
+        /// `PR_SET_MDWE` and `PR_MDWE_REFUSE_EXEC_GAIN` of `linux/prctl.h`.
+        const SET: c_int = 65;
+        let (refuse, zero): (c_ulong, c_ulong) = (1, 0);
+        // SAFETY: this option takes no pointers; it changes what later mmap and mprotect calls may ask for, not what
+        // is mapped.
+        super::check(unsafe { libc::prctl(SET, refuse, zero, zero, zero) }).map(drop)
+    }
+
+    /// Closes all descriptors from `first` on (Linux 5.9).
+    pub(crate) fn close_range(first: u32) -> io::Result<()> {
+        let number = number("close_range")?;
+        // SAFETY: close_range takes no pointers. That no owner is left for these descriptors is the caller's word,
+        // documented at the public function.
+        check(unsafe { libc::syscall(number, first, c_uint::MAX, 0 as c_uint) }).map(drop)
+    }
+
+    /// `struct itimerspec` as the calls below read it: with the word size of the machine.
+    #[repr(C)]
+    struct TimerSetting {
+        interval: [c_long; 2],
+        first: [c_long; 2],
+    }
+
+    /// Has the kernel send SIGKILL in so many seconds. The timer is forgotten when the process runs another program.
+    pub(crate) fn kill_timer(seconds: u32) -> io::Result<()> {
+        // SAFETY: all-zero is a value of this plain C struct.
+        let mut event: libc::sigevent = unsafe { std::mem::zeroed() };
+        event.sigev_notify = libc::SIGEV_SIGNAL;
+        event.sigev_signo = libc::SIGKILL;
+        let mut timer: c_int = 0;
+        let create = number("timer_create")?;
+        // SAFETY: the kernel reads a sigevent and writes the timer's number, an int; both live through the call.
+        check(unsafe {
+            libc::syscall(create, libc::CLOCK_MONOTONIC, ptr::from_ref(&event), ptr::from_mut(&mut timer))
+        })?;
+        let seconds = c_long::from(i32::try_from(seconds).unwrap_or(i32::MAX));
+        let setting = TimerSetting { interval: [0, 0], first: [seconds, 0] };
+        let none = ptr::null::<c_void>();
+        let set = number("timer_settime")?;
+        // SAFETY: the kernel reads a TimerSetting, whose layout is that of its (old) itimerspec, and writes nothing,
+        // since the pointer for the previous setting is null.
+        check(unsafe { libc::syscall(set, timer, 0 as c_int, ptr::from_ref(&setting), none) }).map(drop)
+    }
+}

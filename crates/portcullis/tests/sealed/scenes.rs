@@ -1,0 +1,780 @@
+//! The scenes.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
+use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant, SystemTime};
+
+use libc::{EACCES, EAFNOSUPPORT, EBADF, EFBIG, EINVAL, ENOSYS, ENOTTY, EPERM};
+use portcullis::{Error, Identity, Layer, Outcome, PathAccess, Promise, Report, Sandbox};
+use rustix::fs::{AtFlags, Mode, OFlags};
+use syscall_policy::{Arch, Class, Condition, Decision, Errno, Policy, Rule, compile};
+
+use crate::support::{block, call, call_number, fails, note, outer_filter, refused, seal, sealed, with};
+
+/// A process of its own, and how it must end.
+pub(crate) struct Scene {
+    pub(crate) name: &'static str,
+    pub(crate) play: fn(&[String]),
+    pub(crate) expect: Expect,
+}
+
+#[derive(Clone, Copy)]
+pub(crate) enum Expect {
+    Success,
+    Signal(i32),
+    /// The signal, and one line on standard error that begins so.
+    LastLine(i32, &'static str),
+    /// Success, and what `/proc` says of it while it is sealed is as this wants it; the user is given if it is not that
+    /// of the tests.
+    Status(fn(&str, Option<u32>) -> bool),
+}
+
+macro_rules! scenes {
+    ($($name:ident: $expect:expr,)+) => {
+        vec![$(Scene { name: stringify!($name), play: $name, expect: $expect },)+]
+    };
+}
+
+pub(crate) fn all() -> Vec<Scene> {
+    let mut all = scenes! {
+        stdio_goes_on: Expect::Success,
+        stdio_refuses_paths_and_sockets: Expect::Success,
+        stdio_refuses_processes_and_settings: Expect::Success,
+        memory_is_not_executable_by_filter: Expect::Success,
+        memory_is_not_executable_by_setting: Expect::Success,
+        panic_says_one_line: Expect::LastLine(libc::SIGABRT, "this is a bug: the sky is falling"),
+        panic_while_much_is_allocated: Expect::LastLine(libc::SIGABRT, "this is a bug: "),
+        abort_is_an_abort: Expect::Signal(libc::SIGABRT),
+        foreign_gate: Expect::Signal(libc::SIGSYS),
+        descriptors_are_passed: Expect::Success,
+        descriptors_are_not_passed_without_promise: Expect::Success,
+        create_path: Expect::Success,
+        write_path: Expect::Success,
+        read_path: Expect::Success,
+        paths_by_filter_alone: Expect::Success,
+        connect: Expect::Success,
+        accept: Expect::Success,
+        children: Expect::Success,
+        sleeper: Expect::Success,
+        status: Expect::Status(status_is_sealed),
+        nested: Expect::Success,
+        without_seccomp_and_landlock: Expect::Success,
+        under_an_outer_filter: Expect::Success,
+        required_layers: Expect::Success,
+        deadline: Expect::Signal(libc::SIGALRM),
+        deadline_cannot_be_blocked: Expect::Signal(libc::SIGKILL),
+        early: Expect::Success,
+        inherited_descriptors: Expect::Success,
+        file_size: Expect::Success,
+        threads: Expect::Success,
+        machine: Expect::Success,
+        switched_off: Expect::Success,
+    };
+    all.extend(HARD.iter().map(|(name, _)| Scene { name, play: hard, expect: Expect::Signal(libc::SIGSYS) }));
+    all
+}
+
+// What goes on.
+
+fn stdio_goes_on(_: &[String]) {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    let mut held = tempfile();
+    let report = seal(&[Promise::Stdio]);
+    note(&report);
+    assert!(report.calls_allowed > 20 && report.calls_allowed < 60 || !report.held(Layer::Seccomp), "{report}");
+
+    writer.write_all(b"through a pipe").unwrap();
+    let mut buffer = [0; 14];
+    reader.read_exact(&mut buffer).unwrap();
+    held.write_all(&buffer).unwrap();
+    held.sync_all().unwrap();
+
+    allocate();
+    let map: HashMap<u32, String> = (0..1000).map(|n| (n, n.to_string())).collect();
+    assert_eq!(map[&777], "777");
+    assert!(SystemTime::now() > SystemTime::UNIX_EPOCH);
+    let before = Instant::now();
+    let mut wait = [rustix::event::PollFd::new(&reader, rustix::event::PollFlags::IN)];
+    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
+    assert_eq!(rustix::event::poll(&mut wait, Some(&timeout)).unwrap(), 0);
+    std::thread::sleep(Duration::from_millis(2));
+    assert!(before.elapsed() >= Duration::from_millis(4));
+    let duplicate = writer.try_clone().unwrap();
+    drop(duplicate);
+    assert!(std::process::id() > 0 && !rustix::process::getuid().as_raw() > 0);
+    drop((reader, writer, held));
+}
+
+/// Small and large, grown, shrunk and freed: brk, mmap, mremap and munmap, or what the C library has for them.
+fn allocate() {
+    let mut small: Vec<Vec<u8>> = (1..3000).map(|size| vec![1; size]).collect();
+    small.iter_mut().step_by(2).for_each(|bytes| bytes.resize(10_000, 2));
+    let mut large = vec![0_u8; 1 << 20];
+    for shift in 21..26 {
+        large.resize(1 << shift, 3);
+    }
+    large.truncate(1000);
+    large.shrink_to_fit();
+    assert_eq!(large.len(), 1000);
+    assert_eq!(small.iter().flatten().filter(|byte| **byte == 0).count(), 0);
+}
+
+fn tempfile() -> File {
+    let path = std::env::temp_dir().join(format!(
+        "portcullis-file-{}-{}",
+        std::process::id(),
+        rustix::process::getuid().as_raw()
+    ));
+    let file = File::create_new(&path).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    file
+}
+
+// What is refused.
+
+fn stdio_refuses_paths_and_sockets(_: &[String]) {
+    let report = seal(&[Promise::Stdio]);
+    if cannot_be_tested(&report, Layer::Seccomp) {
+        return;
+    }
+    fails(File::open("/etc/passwd"), EACCES);
+    fails(File::create("/tmp/portcullis-new"), EACCES);
+    fails(std::fs::create_dir("/tmp/portcullis-dir"), EACCES);
+    fails(std::fs::remove_file("/etc/hostname"), EACCES);
+    fails(std::fs::rename("/tmp/a", "/tmp/b"), EACCES);
+    fails(std::fs::symlink_metadata("/etc"), EACCES);
+    fails(std::env::set_current_dir("/"), EACCES);
+    fails(UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)), EACCES);
+    fails(TcpStream::connect((Ipv4Addr::LOCALHOST, 9)), EACCES);
+    fails(UnixStream::pair(), EPERM);
+    fails(std::io::pipe(), EPERM);
+    refused("openat2", [0; 6], ENOSYS);
+    refused("statx", [0; 6], ENOSYS);
+    refused("memfd_create", [0; 6], ENOSYS);
+    refused("socketcall", [1, 0, 0, 0, 0, 0], ENOSYS);
+    for number in [3000, 0x3fff_fff0] {
+        assert_eq!(call_number(number, [0; 6]), Err(ENOSYS));
+    }
+    if cfg!(target_arch = "x86_64") {
+        // read and openat by x32's numbers.
+        assert_eq!(call_number(0x4000_0000, [0; 6]), Err(ENOSYS));
+        assert_eq!(call_number(0x4000_0101, [0; 6]), Err(ENOSYS));
+    }
+}
+
+fn stdio_refuses_processes_and_settings(_: &[String]) {
+    let parent = rustix::process::getppid().unwrap();
+    let report = seal(&[Promise::Stdio]);
+    if cannot_be_tested(&report, Layer::Seccomp) {
+        return;
+    }
+    fails(std::thread::Builder::new().spawn(|| ()), EPERM);
+    fails(Command::new("/bin/true").spawn(), EPERM);
+    fails(rustix::process::kill_process(parent, rustix::process::Signal::TERM).map_err(Into::into), EPERM);
+    refused("kill", [usize::MAX, 0, 0, 0, 0, 0], EPERM);
+    refused("tgkill", [1, 1, 0, 0, 0, 0], EPERM);
+    refused("pidfd_open", [1, 0, 0, 0, 0, 0], EPERM);
+    refused("fork", [0; 6], EPERM);
+    refused("clone", [17, 0, 0, 0, 0, 0], EPERM);
+    refused("clone3", [0; 6], ENOSYS);
+    refused("setuid", [0; 6], EPERM);
+    refused("capset", [0; 6], EPERM);
+    refused("chroot", [0; 6], EPERM);
+    refused("prlimit64", [0; 6], EPERM);
+    refused("alarm", [0; 6], EPERM);
+    refused("setitimer", [0; 6], EPERM);
+    refused("timer_delete", [0; 6], EPERM);
+    refused("timer_settime", [0; 6], EPERM);
+    refused("shmget", [0; 6], EACCES);
+    refused("sched_setaffinity", [0; 6], EPERM);
+    refused("seccomp", [1, 0, 0, 0, 0, 0], ENOSYS);
+    refused("io_setup", [1, 0, 0, 0, 0, 0], ENOSYS);
+    // Dumpable again; input for somebody's terminal.
+    refused("prctl", [4, 1, 0, 0, 0, 0], EINVAL);
+    refused("ioctl", [0, 0x5412, 0, 0, 0, 0], ENOTTY);
+    // And what of these calls is harmless.
+    assert_eq!(call("prctl", [3, 0, 0, 0, 0, 0]), Some(Ok(0)), "PR_GET_DUMPABLE");
+    assert_eq!(call("tgkill", own_thread_and_no_signal()), Some(Ok(0)));
+}
+
+fn own_thread_and_no_signal() -> [usize; 6] {
+    let own = usize::try_from(std::process::id()).unwrap();
+    [own, own, 0, 0, 0, 0]
+}
+
+/// Calls that end the process, with arguments that would be harmless.
+const HARD: [(&str, [usize; 6]); 27] = [
+    ("execve", [0; 6]),
+    ("execveat", [0; 6]),
+    ("ptrace", [0; 6]),
+    ("process_vm_readv", [0; 6]),
+    ("process_vm_writev", [0; 6]),
+    ("pidfd_getfd", [0; 6]),
+    ("kcmp", [0; 6]),
+    ("bpf", [0; 6]),
+    ("perf_event_open", [0; 6]),
+    ("userfaultfd", [0; 6]),
+    ("io_uring_setup", [0; 6]),
+    ("io_uring_enter", [0; 6]),
+    ("keyctl", [0; 6]),
+    ("add_key", [0; 6]),
+    ("request_key", [0; 6]),
+    ("init_module", [0; 6]),
+    ("finit_module", [0; 6]),
+    ("delete_module", [0; 6]),
+    ("kexec_load", [0; 6]),
+    ("mount", [0; 6]),
+    ("umount2", [0; 6]),
+    ("pivot_root", [0; 6]),
+    ("move_mount", [0; 6]),
+    ("unshare", [0; 6]),
+    ("setns", [usize::MAX, 0, 0, 0, 0, 0]),
+    ("open_by_handle_at", [0; 6]),
+    // A new user name space.
+    ("clone", [0x1000_0011, 0, 0, 0, 0, 0]),
+];
+
+fn hard(_: &[String]) {
+    let name = std::env::args().nth(2).unwrap();
+    let (name, arguments) = HARD.iter().find(|(known, _)| *known == name).unwrap();
+    // All that could be promised, and still.
+    let report = seal(&Promise::ALL);
+    if cannot_be_tested(&report, Layer::Seccomp) {
+        block_here(libc::SIGSYS);
+    }
+    let result = call(name, *arguments);
+    panic!("{name} came back with {result:?}");
+}
+
+/// Ends the process as a test would have it that cannot be made here, which has been said.
+fn block_here(signal: i32) -> ! {
+    let own = rustix::process::getpid();
+    let signal = rustix::process::Signal::from_named_raw(signal).unwrap();
+    let _ = rustix::process::kill_process(own, signal);
+    unreachable!("the signal ends the process")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn foreign_gate(_: &[String]) {
+    let report = seal(&Promise::ALL);
+    if cannot_be_tested(&report, Layer::Seccomp) {
+        block_here(libc::SIGSYS);
+    }
+    crate::support::foreign_gate();
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn foreign_gate(_: &[String]) {
+    note("not tested: this architecture has no other gate");
+    block_here(libc::SIGSYS);
+}
+
+const ANONYMOUS: usize = 0x22;
+
+fn memory_is_not_executable_by_filter(_: &[String]) {
+    let report = sealed(with(&[Promise::Stdio]).without(Layer::Mdwe));
+    if cannot_be_tested(&report, Layer::Seccomp) {
+        return;
+    }
+    not_executable();
+}
+
+fn memory_is_not_executable_by_setting(_: &[String]) {
+    let report = sealed(with(&[Promise::Stdio]).without(Layer::Seccomp));
+    if cannot_be_tested(&report, Layer::Mdwe) {
+        return;
+    }
+    not_executable();
+}
+
+fn not_executable() {
+    let nowhere = usize::MAX;
+    if cfg!(target_pointer_width = "64") && !cfg!(target_arch = "s390x") {
+        assert_eq!(call("mmap", [0, 4096, 7, ANONYMOUS, nowhere, 0]), Some(Err(EACCES)));
+        let page = call("mmap", [0, 4096, 3, ANONYMOUS, nowhere, 0]).unwrap().unwrap();
+        let page = usize::try_from(page).unwrap();
+        assert_eq!(call("mprotect", [page, 4096, 5, 0, 0, 0]), Some(Err(EACCES)));
+        assert_eq!(call("mprotect", [page, 4096, 1, 0, 0, 0]), Some(Ok(0)));
+    } else {
+        note("not tested: how this architecture passes the arguments of mmap");
+    }
+}
+
+// The end.
+
+fn panic_says_one_line(_: &[String]) {
+    portcullis::last_words();
+    seal(&[Promise::Stdio]);
+    panic!("the sky is falling");
+}
+
+fn panic_while_much_is_allocated(_: &[String]) {
+    portcullis::last_words();
+    seal(&[Promise::Stdio]);
+    allocate();
+    let numbers: Vec<usize> = (0..100_000).collect();
+    let beyond = numbers.len() + usize::from(std::process::id() > 0);
+    // An index out of bounds: the text is made by the standard library.
+    let _ = numbers[beyond];
+}
+
+fn abort_is_an_abort(_: &[String]) {
+    seal(&[Promise::Stdio]);
+    allocate();
+    std::process::abort();
+}
+
+fn deadline(_: &[String]) {
+    portcullis::set_deadline(Duration::from_millis(300)).unwrap();
+    seal(&[Promise::Stdio]);
+    std::thread::sleep(Duration::from_secs(20));
+}
+
+fn deadline_cannot_be_blocked(_: &[String]) {
+    portcullis::set_deadline(Duration::from_millis(300)).unwrap();
+    seal(&[Promise::Stdio]);
+    block(libc::SIGALRM);
+    let started = Instant::now();
+    while started.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+// Descriptors.
+
+fn descriptors_are_passed(_: &[String]) {
+    let (left, right) = UnixStream::pair().unwrap();
+    let mut file = tempfile();
+    file.write_all(b"held").unwrap();
+    seal(&[Promise::Stdio, Promise::SendFd, Promise::RecvFd]);
+    send(&left, &file).unwrap();
+    let received = receive(&right).unwrap();
+    let mut received = File::from(received);
+    received.write_all(b"!").unwrap();
+    assert_eq!(received.metadata().map(|metadata| metadata.len()).unwrap_or(5), 5);
+}
+
+fn descriptors_are_not_passed_without_promise(_: &[String]) {
+    let (left, right) = UnixStream::pair().unwrap();
+    let file = tempfile();
+    let report = seal(&[Promise::Stdio]);
+    if cannot_be_tested(&report, Layer::Seccomp) {
+        return;
+    }
+    fails(send(&left, &file), EPERM);
+    fails(receive(&right), EPERM);
+}
+
+fn send(over: &UnixStream, file: &File) -> std::io::Result<usize> {
+    use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+    let handles = [file.as_fd()];
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&handles)));
+    Ok(sendmsg(over, &[std::io::IoSlice::new(b"x")], &mut control, SendFlags::empty())?)
+}
+
+fn receive(over: &UnixStream) -> std::io::Result<OwnedFd> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut byte = [0];
+    recvmsg(over, &mut [std::io::IoSliceMut::new(&mut byte)], &mut control, RecvFlags::CMSG_CLOEXEC)?;
+    let handle = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut handles) => handles.next(),
+        _ => None,
+    });
+    handle.ok_or_else(|| std::io::Error::other("no descriptor came"))
+}
+
+fn inherited_descriptors(_: &[String]) {
+    let file = tempfile();
+    let raw = file.as_raw_fd();
+    // The file's owner gives it up without closing it, as a parent does.
+    std::mem::forget(file);
+    let mut taken = File::from(portcullis::fd::inherited(raw).unwrap());
+    taken.write_all(b"mine").unwrap();
+    fails(portcullis::fd::inherited(raw + 500), EBADF);
+    fails(portcullis::fd::inherited(-1), EBADF);
+    std::mem::forget(taken);
+    portcullis::fd::close_from(3);
+    fails(portcullis::fd::inherited(raw), EBADF);
+    assert!(File::open("/dev/null").is_ok());
+}
+
+fn file_size(_: &[String]) {
+    let mut file = tempfile();
+    let report = sealed(with(&[Promise::Stdio]).max_file_size(1000));
+    if cannot_be_tested(&report, Layer::Limits) {
+        return;
+    }
+    file.write_all(&[1; 1000]).unwrap();
+    fails(file.write_all(&[1; 1]), EFBIG);
+}
+
+// Paths.
+
+/// A directory with `old` in it and `secret` beside it, and a handle to it.
+fn directory() -> (PathBuf, OwnedFd) {
+    let own = std::process::id();
+    let outer = std::env::temp_dir().join(format!("portcullis-{own}-{}", rustix::process::getuid().as_raw()));
+    let inner = outer.join("inner");
+    std::fs::create_dir_all(&inner).unwrap();
+    std::fs::write(inner.join("old"), "old").unwrap();
+    std::fs::write(outer.join("secret"), "secret").unwrap();
+    let handle = open_directory(&inner);
+    (inner, handle)
+}
+
+fn open_directory(path: &std::path::Path) -> OwnedFd {
+    rustix::fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
+}
+
+fn openat(directory: &OwnedFd, name: &str, flags: OFlags) -> std::io::Result<File> {
+    Ok(File::from(rustix::fs::openat(directory, name, flags | OFlags::CLOEXEC, Mode::from_raw_mode(0o600))?))
+}
+
+fn create_path(_: &[String]) {
+    let (path, handle) = directory();
+    let sandbox = with(&[Promise::Stdio, Promise::CreatePath]).path(open_directory(&path), PathAccess::Write);
+    let report = sealed(sandbox.max_open_files(16));
+    note(&report);
+
+    let mut new = openat(&handle, "new", OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL).unwrap();
+    new.write_all(b"new").unwrap();
+    new.sync_all().unwrap();
+    rustix::fs::fchmod(&new, Mode::from_raw_mode(0o640)).unwrap();
+    rustix::fs::renameat(&handle, "new", &handle, "newer").unwrap();
+    rustix::fs::symlinkat("newer", &handle, "link").unwrap();
+    rustix::fs::mkdirat(&handle, "sub", Mode::from_raw_mode(0o700)).unwrap();
+    rustix::fs::renameat(&handle, "newer", &handle, "sub/newer").unwrap();
+    rustix::fs::linkat(&handle, "sub/newer", &handle, "twin", AtFlags::empty()).unwrap();
+    let sub = openat(&handle, "sub", OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    rustix::fs::fsync(&sub).unwrap();
+    let names: Vec<_> = rustix::fs::Dir::new(sub).unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
+    assert!(names.iter().any(|name| name.as_bytes() == b"newer"), "{names:?}");
+    rustix::fs::unlinkat(&handle, "twin", AtFlags::empty()).unwrap();
+    rustix::fs::unlinkat(&handle, "sub/newer", AtFlags::empty()).unwrap();
+    rustix::fs::unlinkat(&handle, "sub", AtFlags::REMOVEDIR).unwrap();
+    rustix::fs::unlinkat(&handle, "link", AtFlags::empty()).unwrap();
+    openat(&handle, "old", OFlags::WRONLY | OFlags::TRUNC).unwrap().write_all(b"changed").unwrap();
+
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        fails(openat(&handle, "old", OFlags::RDONLY), EACCES);
+        fails(openat(&handle, "old", OFlags::RDWR), EACCES);
+        let set_id = Mode::from_raw_mode(0o4700);
+        fails(rustix::fs::fchmod(&new, set_id).map_err(Into::into), EPERM);
+        fails(rustix::fs::openat(&handle, "id", OFlags::WRONLY | OFlags::CREATE, set_id).map_err(Into::into), EACCES);
+        refused("openat2", [0; 6], ENOSYS);
+        refused("mknodat", [0; 6], EPERM);
+        refused("fchmodat", [0; 6], EACCES);
+    }
+    outside(&report, &handle, OFlags::WRONLY);
+}
+
+fn write_path(_: &[String]) {
+    let (path, handle) = directory();
+    let sandbox = with(&[Promise::Stdio, Promise::WritePath]).path(open_directory(&path), PathAccess::Write);
+    let report = sealed(sandbox);
+    openat(&handle, "old", OFlags::WRONLY).unwrap().write_all(b"changed").unwrap();
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        fails(openat(&handle, "new", OFlags::WRONLY | OFlags::CREATE), EACCES);
+        fails(openat(&handle, "old", OFlags::RDONLY), EACCES);
+        fails(rustix::fs::unlinkat(&handle, "old", AtFlags::empty()).map_err(Into::into), EACCES);
+        fails(rustix::fs::renameat(&handle, "old", &handle, "other").map_err(Into::into), EACCES);
+    }
+    outside(&report, &handle, OFlags::WRONLY);
+}
+
+fn read_path(_: &[String]) {
+    let (path, handle) = directory();
+    let sandbox = with(&[Promise::Stdio, Promise::ReadPath]).path(open_directory(&path), PathAccess::Read);
+    let report = sealed(sandbox);
+    let mut text = String::new();
+    openat(&handle, "old", OFlags::RDONLY).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "old");
+    assert!(rustix::fs::statat(&handle, "old", AtFlags::empty()).is_ok());
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        fails(openat(&handle, "old", OFlags::WRONLY), EACCES);
+        fails(openat(&handle, "old", OFlags::RDONLY | OFlags::TRUNC), EACCES);
+        fails(openat(&handle, "new", OFlags::RDONLY | OFlags::CREATE), EACCES);
+    }
+    outside(&report, &handle, OFlags::RDONLY);
+}
+
+/// What is outside of the directory stays shut, by whatever way.
+#[track_caller]
+fn outside(report: &Report, handle: &OwnedFd, flags: OFlags) {
+    // In part is enough for this: files are what the first version is about.
+    if matches!(report.outcome(Layer::Landlock), None | Some(Outcome::Unavailable(_) | Outcome::Skipped(_))) {
+        cannot_be_tested(report, Layer::Landlock);
+        return;
+    }
+    fails(openat(handle, "../secret", flags), EACCES);
+    fails(openat(handle, "/etc/passwd", flags), EACCES);
+    fails(openat(handle, "/proc/self/mem", flags), EACCES);
+    if flags == OFlags::WRONLY {
+        let _ = rustix::fs::symlinkat("../secret", handle, "way-out");
+        assert!(openat(handle, "way-out", flags).is_err());
+        let moved = rustix::fs::renameat(handle, "old", handle, "../old");
+        assert!(moved.is_err());
+    }
+}
+
+fn paths_by_filter_alone(_: &[String]) {
+    let (_, handle) = directory();
+    let report = sealed(with(&[Promise::Stdio, Promise::ReadPath]).without(Layer::Landlock));
+    assert_eq!(report.outcome(Layer::Landlock), Some(&Outcome::Skipped("switched off by option".to_owned())));
+    assert!(std::fs::read("/proc/self/status").is_ok());
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        fails(openat(&handle, "old", OFlags::WRONLY), EACCES);
+    }
+}
+
+// Sockets.
+
+fn connect(_: &[String]) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let other = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let names = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let report = sealed(with(&[Promise::Stdio, Promise::Connect]).connect_ports(&[port]));
+    note(&report);
+
+    let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    stream.set_nodelay(true).unwrap();
+    stream.write_all(b"hello").unwrap();
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None).unwrap();
+    rustix::net::sendto(&socket, b"?", rustix::net::SendFlags::empty(), &names.local_addr().unwrap()).unwrap();
+    let mut byte = [0];
+    assert_eq!(names.recv_from(&mut byte).unwrap().0, 1);
+
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        let family = |family, kind| {
+            rustix::net::socket(rustix::net::AddressFamily::from_raw(family), kind, None).map_err(std::io::Error::from)
+        };
+        use rustix::net::SocketType;
+        for unwanted in [1, 16, 17, 38, 40] {
+            fails(family(unwanted, SocketType::DGRAM), EAFNOSUPPORT);
+        }
+        fails(family(2, SocketType::RAW), EACCES);
+        fails(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), EACCES);
+        fails(listener.accept(), EPERM);
+    }
+    match report.outcome(Layer::Landlock) {
+        Some(Outcome::Enforced(_)) => {
+            fails(TcpStream::connect((Ipv4Addr::LOCALHOST, other.local_addr().unwrap().port())), EACCES);
+        }
+        _ => note("not tested: limits to ports, which this kernel does not have"),
+    }
+}
+
+fn accept(_: &[String]) {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let address = listener.local_addr().unwrap();
+    let mut client = TcpStream::connect(address).unwrap();
+    let report = seal(&[Promise::Stdio, Promise::Accept]);
+    let accepted = rustix::net::accept_with(&listener, rustix::net::SocketFlags::CLOEXEC).unwrap();
+    rustix::io::write(&accepted, b"hello").unwrap();
+    let mut buffer = [0; 5];
+    assert_eq!(rustix::io::read(&client, &mut buffer).unwrap(), 5);
+    assert_eq!(client.peer_addr().unwrap(), address);
+    client.shutdown(std::net::Shutdown::Both).unwrap();
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        fails(TcpStream::connect(address), EACCES);
+        fails(client.write_all(b"by sendto"), EPERM);
+    }
+}
+
+// Processes.
+
+fn children(_: &[String]) {
+    let start = || Command::new("/proc/self/exe").args(["scene", "sleeper"]).stdin(Stdio::piped()).spawn().unwrap();
+    let (mut killed, mut finished) = (start(), start());
+    let report = seal(&[Promise::Stdio, Promise::Children]);
+    killed.kill().unwrap();
+    assert!(!killed.wait().unwrap().success());
+    drop(finished.stdin.take());
+    assert!(finished.wait().unwrap().success());
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        for everybody in [0, usize::MAX, usize::MAX - 5] {
+            refused("kill", [everybody, 0, 0, 0, 0, 0], EPERM);
+        }
+        fails(Command::new("/bin/true").spawn(), EPERM);
+    }
+}
+
+/// Ends when its standard input does.
+fn sleeper(_: &[String]) {
+    let mut byte = [0];
+    let _ = std::io::stdin().read(&mut byte).unwrap();
+}
+
+fn threads(_: &[String]) {
+    let (sender, receiver) = std::sync::mpsc::channel::<()>();
+    let other = std::thread::spawn(move || receiver.recv());
+    match with(&[Promise::Stdio]).prepare() {
+        Err(error @ Error::Threads { count: 2, .. }) => note(error),
+        other => panic!("{other:?}"),
+    }
+    drop(sender);
+    let _ = other.join();
+}
+
+// What holds, from outside.
+
+const USER: u32 = 54_321;
+const GROUP: u32 = 54_322;
+
+fn status(_: &[String]) {
+    let _ = portcullis::harden_early();
+    let sandbox = with(&[Promise::Stdio]).identity(Identity { uid: USER, gid: GROUP }).empty_root();
+    let report = sealed(sandbox);
+    std::io::stdout().write_all(b"!").unwrap();
+    std::io::stdout().flush().unwrap();
+    let mut byte = [0];
+    let _ = rustix::io::read(rustix::stdio::stdin(), &mut byte).unwrap();
+    std::io::stdout().write_all(b"\n").unwrap();
+    note(&report);
+    assert_eq!(report.layers.len(), Layer::ALL.len());
+    if rustix::process::getuid().as_raw() == USER {
+        assert!(
+            report.held(Layer::Root) && report.held(Layer::Identity) && report.held(Layer::Capabilities),
+            "{report}"
+        );
+        assert_eq!(std::fs::metadata("/etc").unwrap_err().raw_os_error(), Some(EACCES));
+    }
+}
+
+fn status_is_sealed(status: &str, uid: Option<u32>) -> bool {
+    let field = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name)).unwrap_or_default();
+        line[name.len().min(line.len())..].split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let capabilities = ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"].iter().all(|set| field(set) == "0000000000000000");
+    let sealed = field("NoNewPrivs:") == "1" && field("Seccomp:") == "2" && field("Threads:") == "1";
+    let limits = field("Max core file size") == "0 0 bytes" && field("Max processes").starts_with("0 0");
+    let as_root = rustix::process::geteuid().is_root() && uid.is_none();
+    let identity = !as_root
+        || (field("Uid:") == [USER.to_string().as_str(); 4].join(" ")
+            && field("Gid:") == [GROUP.to_string().as_str(); 4].join(" ")
+            && field("Groups:").is_empty()
+            && field("CapBnd:") == "0000000000000000"
+            && field("Root:").ends_with("(deleted)"));
+    capabilities && sealed && limits && identity
+}
+
+fn early(_: &[String]) {
+    portcullis::harden_early().unwrap();
+    assert_eq!(rustix::process::dumpable_behavior().unwrap(), rustix::process::DumpableBehavior::NotDumpable);
+    let core = rustix::process::getrlimit(rustix::process::Resource::Core);
+    assert_eq!((core.current, core.maximum), (Some(0), Some(0)));
+}
+
+// Other sandboxes, and kernels that lack something.
+
+fn nested(_: &[String]) {
+    let first = seal(&Promise::ALL);
+    let second = seal(&[Promise::Stdio]);
+    note(&second);
+    // What held goes on to hold, and nothing ended the process.
+    for layer in [Layer::NoNewPrivileges, Layer::NotDumpable] {
+        assert_eq!(first.held(layer), second.held(layer), "{layer}");
+    }
+    allocate();
+}
+
+fn without_seccomp_and_landlock(_: &[String]) {
+    let report = sealed(with(&[Promise::Stdio]).without(Layer::Seccomp).without(Layer::Landlock));
+    assert_eq!(report.calls_allowed, 0);
+    assert!(report.to_string().starts_with("scene: system calls are not filtered"));
+    assert!(report.held(Layer::NoNewPrivileges));
+    // One filter inside another, each with its own layer.
+    let report = seal(&[Promise::Stdio]);
+    if !cannot_be_tested(&report, Layer::Seccomp) {
+        assert!(report.calls_allowed > 20);
+        fails(File::open("/etc/passwd"), EACCES);
+    }
+}
+
+/// Sandboxes such as container managers answer calls they do not know with EPERM; old kernels with ENOSYS and EINVAL.
+fn under_an_outer_filter(_: &[String]) {
+    let Some(arch) = Arch::native() else {
+        return note("not tested: outer filters, for lack of a table");
+    };
+    let eperm = Rule::otherwise(Decision::Refuse(Errno::NotPermitted));
+    let einval = Decision::Refuse(Errno::Invalid);
+    // PR_SET_SECCOMP, PR_SET_MDWE and PR_GET_MDWE as before they existed.
+    let old = Rule::otherwise(Decision::Allow).arm(einval, [Condition::is(0, &[22, 65, 66])]);
+    let policy = Policy::new(Class::ALL.iter().copied())
+        .with_rule("prctl", old)
+        .with_rule("seccomp", Rule::otherwise(Decision::Refuse(Errno::NoSuchCall)))
+        .with_rule("landlock_create_ruleset", eperm.clone())
+        .with_rule("prlimit64", eperm.clone())
+        .with_rule("capset", eperm);
+    outer_filter(&compile(&policy, arch));
+
+    let report = seal(&[Promise::Stdio]);
+    note(&report);
+    for layer in [Layer::Seccomp, Layer::Landlock, Layer::Mdwe, Layer::Limits] {
+        assert!(matches!(report.outcome(layer), Some(Outcome::Unavailable(_))), "{report}");
+    }
+    assert!(report.held(Layer::NoNewPrivileges) && report.held(Layer::NotDumpable), "{report}");
+    assert_eq!(report.calls_allowed, 0);
+    allocate();
+
+    let refused = with(&[Promise::Stdio]).require(Layer::Seccomp).prepare().unwrap().seal();
+    let text = refused.unwrap_err().to_string();
+    assert!(text.starts_with("cannot seal scene: the layer seccomp is required but unavailable: "), "{text}");
+    note(text);
+}
+
+fn required_layers(_: &[String]) {
+    let offered: Vec<_> = portcullis::machine();
+    let sandbox =
+        offered.iter().filter(|report| matches!(report.outcome, Outcome::Enforced(_))).fold(
+            with(&[Promise::Stdio]).identity(Identity { uid: USER, gid: GROUP }).empty_root(),
+            |sandbox, report| sandbox.require(report.layer),
+        );
+    // Whatever the machine offers can be had, and what makes no sense for this user is no failure.
+    let sandbox = sandbox.require(Layer::Identity).require(Layer::Root);
+    let report = sealed(sandbox);
+    assert!(
+        offered.iter().all(|offer| matches!(offer.outcome, Outcome::Enforced(_)) <= report.held(offer.layer)),
+        "{report}"
+    );
+}
+
+fn switched_off(_: &[String]) {
+    let sandbox = Layer::ALL.into_iter().fold(with(&[Promise::Stdio]), Sandbox::without);
+    let report = sealed(sandbox);
+    assert!(report.layers.iter().all(|report| report.outcome == Outcome::Skipped("switched off by option".to_owned())));
+    assert!(File::open("/etc/passwd").is_ok());
+    let refused = with(&[]).without(Layer::Limits).require(Layer::Limits).prepare().unwrap().seal();
+    assert!(matches!(refused, Err(Error::Required { layer: Layer::Limits, .. })));
+}
+
+fn machine(_: &[String]) {
+    let reports = portcullis::machine();
+    assert_eq!(reports.iter().map(|report| report.layer).collect::<Vec<_>>(), Layer::ALL);
+    reports.iter().for_each(note);
+    // Nothing was taken.
+    assert!(!rustix::thread::no_new_privs().unwrap());
+    assert!(File::open("/etc/passwd").is_ok());
+    assert!(Command::new("/bin/true").status().is_ok_and(|status| status.success()));
+}
+
+/// Says so if a layer does not hold on this machine, so that what depends on it is not taken for tested.
+fn cannot_be_tested(report: &Report, layer: Layer) -> bool {
+    let held = report.held(layer);
+    if !held {
+        note(format!("not tested: {layer}, which does not hold here: {:?}", report.outcome(layer)));
+    }
+    !held
+}

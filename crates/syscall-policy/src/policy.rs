@@ -1,0 +1,189 @@
+//! A policy, and what it means: the declarative side, which knows nothing of filters.
+
+use alloc::vec::Vec;
+
+use crate::arch::Arch;
+use crate::calls;
+use crate::class::{Class, Refusal};
+use crate::errno::Errno;
+use crate::rule::{Decision, Rule};
+use crate::rules;
+
+/// What becomes of a call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Verdict {
+    /// The kernel makes it.
+    Allow,
+    /// The kernel does not make it; the caller gets this error number.
+    Errno(u16),
+    /// The kernel ends the process.
+    Kill,
+}
+
+/// A call as a filter sees it: `struct seccomp_data` of `linux/seccomp.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Data {
+    /// The call's number.
+    pub nr: u32,
+    /// The `AUDIT_ARCH_*` token of the entry it came by.
+    pub arch: u32,
+    /// Where in the program it came from.
+    pub instruction_pointer: u64,
+    /// Its arguments.
+    pub args: [u64; 6],
+}
+
+/// Classes granted, and the little that rules need to know.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    granted: u128,
+    own_process: Option<u32>,
+    coarse: bool,
+    replaced: Vec<(&'static str, Rule)>,
+}
+
+/// What a policy says about one call by name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// The same for all arguments.
+    Always(Decision),
+    /// Depends on the arguments.
+    Checked(Rule),
+}
+
+impl Policy {
+    /// A policy that grants these classes.
+    ///
+    /// [`Class::OpenPath`] and [`Class::OpenUnseen`] follow from what is granted of read, write and create path, and
+    /// [`Class::SocketMultiplexer`] is always looked into: these three need not be named.
+    #[must_use]
+    pub fn new(classes: impl IntoIterator<Item = Class>) -> Self {
+        let granted = classes.into_iter().fold(0, |set, class| set | bit(class));
+        Self { granted, own_process: None, coarse: false, replaced: Vec::new() }
+    }
+
+    /// Names the process that the policy is for: the one that may be signalled (by `abort`, say).
+    #[must_use]
+    pub const fn for_process(mut self, pid: u32) -> Self {
+        self.own_process = Some(pid);
+        self
+    }
+
+    /// The same powers in a smaller program: every call not granted and not hard is answered with `ENOSYS`.
+    ///
+    /// For kernels that refuse big filters (32-bit Arm with a compiler for filters and no interpreter).
+    #[must_use]
+    pub const fn coarse(mut self) -> Self {
+        self.coarse = true;
+        self
+    }
+
+    /// Replaces the rule of a call: it applies if the call's class is granted.
+    #[must_use]
+    pub fn with_rule(mut self, name: &'static str, rule: Rule) -> Self {
+        self.replaced.retain(|(known, _)| *known != name);
+        self.replaced.push((name, rule));
+        self
+    }
+
+    /// Whether a class is granted.
+    #[must_use]
+    pub const fn grants(&self, class: Class) -> bool {
+        let (read, write) = (bit(Class::ReadPath), bit(Class::WritePath));
+        let create = bit(Class::CreatePath);
+        match class {
+            Class::OpenPath => has_any(self.granted, read | write | create),
+            Class::OpenUnseen => self.granted & (read | write | create) == read | write | create,
+            Class::SocketMultiplexer => true,
+            _ => has_any(self.granted, bit(class)),
+        }
+    }
+
+    /// What the policy says about a call of an architecture, by name. A name in no table is a call no kernel has.
+    #[must_use]
+    pub fn answer(&self, arch: Arch, name: &str) -> Answer {
+        let Some(call) = calls::call(name) else {
+            return Answer::Always(Decision::Refuse(Errno::NoSuchCall));
+        };
+        if self.grants(call.class) {
+            let replaced = self.replaced.iter().find(|(known, _)| *known == name).map(|(_, rule)| rule.clone());
+            let rule = replaced.or_else(|| rules::granted(self, arch, name));
+            return rule.map_or(Answer::Always(Decision::Allow), simplified);
+        }
+        if let Some(rule) = rules::withheld(arch, name) {
+            return simplified(rule);
+        }
+        Answer::Always(match call.refusal {
+            Refusal::Hard => Decision::Kill,
+            Refusal::Soft(_) if self.coarse => Decision::Refuse(Errno::NoSuchCall),
+            Refusal::Soft(errno) => Decision::Refuse(errno),
+        })
+    }
+
+    /// What becomes of a call made by way of `arch`, the entry the policy is for.
+    ///
+    /// A number in no table is a call that no kernel had when this crate was made: `ENOSYS`. That includes the numbers
+    /// of x32, which are those of x86_64 with one more bit.
+    #[must_use]
+    pub fn verdict(&self, arch: Arch, nr: u32, args: &[u64; 6]) -> Verdict {
+        let decision = match arch.name_of(nr).map(|name| self.answer(arch, name)) {
+            None => Decision::Refuse(Errno::NoSuchCall),
+            Some(Answer::Always(decision)) => decision,
+            Some(Answer::Checked(rule)) => rule.decide(args),
+        };
+        decision.on(arch)
+    }
+
+    /// What becomes of a call made by whatever entry: by another than that of `arch`, the process ends.
+    #[must_use]
+    pub fn verdict_on(&self, arch: Arch, data: &Data) -> Verdict {
+        if data.arch == arch.token() { self.verdict(arch, data.nr, &data.args) } else { Verdict::Kill }
+    }
+
+    /// The calls of an architecture that are allowed, all of them or for some arguments, by number.
+    #[must_use]
+    pub fn allowed(&self, arch: Arch) -> Vec<&'static str> {
+        let allows = |name: &str| match self.answer(arch, name) {
+            Answer::Always(decision) => decision == Decision::Allow,
+            Answer::Checked(rule) => {
+                rule.otherwise == Decision::Allow || rule.arms.iter().any(|arm| arm.then == Decision::Allow)
+            }
+        };
+        arch.table().iter().map(|(name, _)| *name).filter(|name| allows(name)).collect()
+    }
+
+    pub(crate) const fn own_process(&self) -> Option<u32> {
+        self.own_process
+    }
+}
+
+impl Decision {
+    /// The verdict, with the architecture's error number.
+    #[must_use]
+    pub const fn on(self, arch: Arch) -> Verdict {
+        match self {
+            Self::Allow => Verdict::Allow,
+            Self::Refuse(errno) => Verdict::Errno(errno.number(arch)),
+            Self::Kill => Verdict::Kill,
+        }
+    }
+}
+
+/// A rule whose arms cannot hold, or do not matter, is no rule.
+fn simplified(mut rule: Rule) -> Answer {
+    rule.arms.retain(|arm| arm.when.iter().all(|condition| !condition.values.is_empty()));
+    while rule.arms.last().is_some_and(|arm| arm.then == rule.otherwise) {
+        rule.arms.pop();
+    }
+    if rule.arms.is_empty() { Answer::Always(rule.otherwise) } else { Answer::Checked(rule) }
+}
+
+const fn bit(class: Class) -> u128 {
+    1 << class as u32
+}
+
+const fn has_any(set: u128, bits: u128) -> bool {
+    set & bits != 0
+}
+
+const _: () = assert!(Class::ALL.len() <= 128, "the set of classes has 128 bits");

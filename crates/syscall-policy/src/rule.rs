@@ -1,0 +1,123 @@
+//! Rules on arguments: the form they have. Which calls have one is in [`crate::rules`].
+
+use alloc::vec::Vec;
+
+use crate::errno::Errno;
+
+/// What a rule decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Decision {
+    /// The call is made.
+    Allow,
+    /// The caller gets this error.
+    Refuse(Errno),
+    /// The process ends.
+    Kill,
+}
+
+/// How much of an argument the kernel reads, and so the filter compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Width {
+    /// The low 32 bits: the kernel's parameter is an `int` or `unsigned int`, and what is above is noise that depends
+    /// on the C library and compiler.
+    Low,
+    /// All 64 bits: the kernel's parameter is a `long` or a pointer.
+    Full,
+}
+
+/// `argument & mask` is one of `values`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Condition {
+    pub(crate) argument: u8,
+    pub(crate) width: Width,
+    pub(crate) mask: u64,
+    pub(crate) values: Vec<u64>,
+}
+
+impl Condition {
+    /// On the low 32 bits of an argument (0 to 5): `argument & mask` is one of `values`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such argument.
+    #[must_use]
+    pub fn low(argument: u8, mask: u32, values: &[u32]) -> Self {
+        assert!(argument < 6, "calls have six arguments");
+        let values = values.iter().map(|value| u64::from(*value)).collect();
+        Self { argument, width: Width::Low, mask: u64::from(mask), values }
+    }
+
+    /// On all 64 bits of an argument (0 to 5): `argument & mask` is one of `values`.
+    ///
+    /// # Panics
+    ///
+    /// If there is no such argument.
+    #[must_use]
+    pub fn full(argument: u8, mask: u64, values: &[u64]) -> Self {
+        assert!(argument < 6, "calls have six arguments");
+        Self { argument, width: Width::Full, mask, values: values.to_vec() }
+    }
+
+    /// The low 32 bits of an argument are one of `values`.
+    #[must_use]
+    pub fn is(argument: u8, values: &[u32]) -> Self {
+        Self::low(argument, u32::MAX, values)
+    }
+
+    /// These bits of an argument's low half are all clear.
+    #[must_use]
+    pub fn clear(argument: u8, bits: u32) -> Self {
+        Self::low(argument, bits, &[0])
+    }
+
+    fn holds(&self, args: &[u64; 6]) -> bool {
+        let argument = args[usize::from(self.argument)];
+        let seen = match self.width {
+            Width::Low => argument & 0xffff_ffff,
+            Width::Full => argument,
+        };
+        self.values.contains(&(seen & self.mask))
+    }
+}
+
+/// A decision, and the conditions that must all hold for it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Arm {
+    pub(crate) when: Vec<Condition>,
+    pub(crate) then: Decision,
+}
+
+/// What becomes of a call by its arguments: the first arm whose conditions all hold decides.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Rule {
+    pub(crate) arms: Vec<Arm>,
+    pub(crate) otherwise: Decision,
+}
+
+impl Rule {
+    /// A rule that decides the same whatever the arguments are, for arms to be added to.
+    #[must_use]
+    pub const fn otherwise(decision: Decision) -> Self {
+        Self { arms: Vec::new(), otherwise: decision }
+    }
+
+    /// Adds an arm after those there are.
+    #[must_use]
+    pub fn arm(mut self, then: Decision, when: impl Into<Vec<Condition>>) -> Self {
+        self.arms.push(Arm { when: when.into(), then });
+        self
+    }
+
+    /// Adds an arm that allows.
+    #[must_use]
+    pub fn allow(self, when: impl Into<Vec<Condition>>) -> Self {
+        self.arm(Decision::Allow, when)
+    }
+
+    /// What the rule decides for these arguments.
+    #[must_use]
+    pub fn decide(&self, args: &[u64; 6]) -> Decision {
+        let arm = self.arms.iter().find(|arm| arm.when.iter().all(|condition| condition.holds(args)));
+        arm.map_or(self.otherwise, |arm| arm.then)
+    }
+}

@@ -1,0 +1,227 @@
+//! Which calls are checked by argument, and how: only those whose power is in an argument that the filter can see.
+//!
+//! A checked call is one that the kernel cannot keep in its bitmap of calls that are always allowed (Linux 5.11), so a
+//! rule has to be worth its forty nanoseconds.
+
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::arch::{Arch, Family};
+use crate::class::Class;
+use crate::errno::Errno;
+use crate::policy::Policy;
+use crate::rule::{Condition, Decision, Rule};
+
+const EPERM: Decision = Decision::Refuse(Errno::NotPermitted);
+const EACCES: Decision = Decision::Refuse(Errno::AccessDenied);
+const EINVAL: Decision = Decision::Refuse(Errno::Invalid);
+const ENOTTY: Decision = Decision::Refuse(Errno::NotATerminal);
+const ENOSYS: Decision = Decision::Refuse(Errno::NoSuchCall);
+const EAFNOSUPPORT: Decision = Decision::Refuse(Errno::NoSuchFamily);
+
+/// The rule of a call whose class is granted. `None`: allowed whatever the arguments are.
+pub(crate) fn granted(policy: &Policy, arch: Arch, name: &str) -> Option<Rule> {
+    Some(match name {
+        "mmap" if arch.mmap_by_pointer() => {
+            // Where `mmap2` exists nobody needs the other. On s390x it is the only one: memory that must not be
+            // executable is left to PR_SET_MDWE there.
+            return arch.number("mmap2").map(|_| Rule::otherwise(ENOSYS));
+        }
+        "mmap" | "mmap2" | "mprotect" | "pkey_mprotect" => not_executable(),
+        "madvise" => advice(),
+        "futex" | "futex_time64" => futex(),
+        "clone" => threads(arch),
+        "clone3" => Rule::otherwise(ENOSYS),
+        "prctl" => process_settings(),
+        "fcntl" | "fcntl64" => descriptor_control(),
+        "ioctl" => device_requests(arch),
+        "kill" => kill(policy),
+        "tkill" | "tgkill" => own_process(policy, 0),
+        "open" => open(policy, arch, 1),
+        "openat" => open(policy, arch, 2),
+        "creat" | "fchmod" => Rule::otherwise(EPERM).allow([no_set_id(1)]),
+        "socket" => internet_socket(),
+        "socketcall" => socket_numbers(policy),
+        _ => return None,
+    })
+}
+
+/// The rule of a call whose class is not granted, where arguments make the difference between refusing and ending.
+pub(crate) fn withheld(arch: Arch, name: &str) -> Option<Rule> {
+    (name == "clone").then(|| Rule::otherwise(Decision::Kill).arm(EPERM, [no_name_space(arch)]))
+}
+
+/// `PROT_EXEC` (4 everywhere) is refused as the kernel's own `PR_SET_MDWE` does.
+fn not_executable() -> Rule {
+    Rule::otherwise(EACCES).allow([Condition::clear(2, 4)])
+}
+
+/// Advice that concerns nobody else: `linux/mman.h` by way of `asm-generic/mman-common.h`. Left out: `MADV_REMOVE`,
+/// merging, poisoning and taking offline. EINVAL is what a kernel says that does not know the advice.
+fn advice() -> Rule {
+    Rule::otherwise(EINVAL).allow([Condition::is(2, &[0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19, 102, 103])])
+}
+
+/// Waiting and waking, plain or by bit set, private or not, by either clock (`linux/futex.h`).
+fn futex() -> Rule {
+    const PRIVATE_OR_REALTIME: u32 = 128 | 256;
+    Rule::otherwise(ENOSYS).allow([Condition::low(1, !PRIVATE_OR_REALTIME, &[0, 1, 9, 10])])
+}
+
+/// `CLONE_NEW*` as far as `clone` takes them (`linux/sched.h`).
+const NEW_NAME_SPACES: u32 = 0x0002_0000 | 0x7e00_0000;
+
+fn no_name_space(arch: Arch) -> Condition {
+    Condition::clear(arch.clone_flags_argument(), NEW_NAME_SPACES)
+}
+
+fn threads(arch: Arch) -> Rule {
+    /// `CLONE_VM`, `CLONE_SIGHAND` and `CLONE_THREAD`: the same process.
+    const SAME_PROCESS: u32 = 0x0000_0100 | 0x0000_0800 | 0x0001_0000;
+    let flags = arch.clone_flags_argument();
+    Rule::otherwise(Decision::Kill)
+        .allow([Condition::low(flags, SAME_PROCESS | NEW_NAME_SPACES, &[SAME_PROCESS])])
+        .arm(EPERM, [no_name_space(arch)])
+}
+
+/// Options of `linux/prctl.h` that look, name, or can only restrict.
+fn process_settings() -> Rule {
+    const GET: [u32; 11] = [2, 3, 7, 21, 23, 27, 30, 39, 42, 66, 16];
+    const SET_NAME: u32 = 15;
+    const SET_NO_NEW_PRIVS: u32 = 38;
+    const SET_VMA: u32 = 0x5356_4d41;
+    let mut plain = GET.to_vec();
+    plain.extend([SET_NAME, SET_NO_NEW_PRIVS]);
+    Rule::otherwise(EINVAL)
+        .allow([Condition::is(0, &plain)])
+        // Names of anonymous memory, as allocators give them; the kernel reads the sub-option as a long.
+        .allow([Condition::is(0, &[SET_VMA]), Condition::full(1, u64::MAX, &[0])])
+}
+
+/// `F_GETFD`, `F_SETFD`, `F_GETFL`, `F_SETFL` and `F_DUPFD_CLOEXEC`. Without `F_SETOWN` nobody is signalled.
+fn descriptor_control() -> Rule {
+    Rule::otherwise(EINVAL).allow([Condition::is(1, &[1, 2, 3, 4, 1030])])
+}
+
+/// What terminals and sockets are asked by C libraries (`asm/ioctls.h`): `TCGETS`, `TIOCGWINSZ`, `FIONREAD`,
+/// `FIONBIO`, and `TCGETS2` where there. Left out above all: `TIOCSTI`.
+fn device_requests(arch: Arch) -> Rule {
+    let known: &[u32] = match arch.family() {
+        Family::Generic | Family::Arm => &[0x5401, 0x5413, 0x541b, 0x5421, 0x802c_542a],
+        Family::Mips => &[0x540d, 0x4008_7468, 0x467f, 0x667e, 0x4030_542a],
+        Family::PowerPc => &[0x402c_7413, 0x4008_7468, 0x4004_667f, 0x8004_667e],
+        Family::Sparc => &[0x4024_5408, 0x4008_7468, 0x4004_667f, 0x8004_667e, 0x402c_540c],
+    };
+    Rule::otherwise(ENOTTY).allow([Condition::is(1, known)])
+}
+
+fn kill(policy: &Policy) -> Rule {
+    if !policy.grants(Class::SignalOther) {
+        return own_process(policy, 0);
+    }
+    // Single processes only: 0 and negative numbers mean groups, and -1 means everybody.
+    Rule::otherwise(EPERM).arm(EPERM, [Condition::is(0, &[0])]).allow([Condition::clear(0, 0x8000_0000)])
+}
+
+fn own_process(policy: &Policy, argument: u8) -> Rule {
+    let rule = Rule::otherwise(EPERM);
+    match policy.own_process() {
+        Some(pid) => rule.allow([Condition::is(argument, &[pid])]),
+        None => rule,
+    }
+}
+
+/// Mode bits that let a file run as its owner or group are not given.
+fn no_set_id(argument: u8) -> Condition {
+    Condition::clear(argument, 0o6000)
+}
+
+/// Flags of `asm/fcntl.h`.
+struct OpenFlags {
+    create: u32,
+    truncate: u32,
+    directory: u32,
+    path: u32,
+    temporary: u32,
+}
+
+impl OpenFlags {
+    const fn of(arch: Arch) -> Self {
+        let directory = if matches!(arch.family(), Family::Arm | Family::PowerPc) { 0o40_000 } else { 0o200_000 };
+        match arch.family() {
+            Family::Sparc => {
+                Self { create: 0x200, truncate: 0x400, directory, path: 0x0100_0000, temporary: 0x0200_0000 }
+            }
+            Family::Mips => {
+                Self { create: 0x100, truncate: 0x200, directory, path: 0o10_000_000, temporary: 0o20_000_000 }
+            }
+            _ => Self { create: 0o100, truncate: 0o1000, directory, path: 0o10_000_000, temporary: 0o20_000_000 },
+        }
+    }
+}
+
+const ACCESS_MODE: u32 = 3;
+const READ_ONLY: u32 = 0;
+const WRITE_ONLY: u32 = 1;
+const READ_WRITE: u32 = 2;
+
+/// Opening by path, by what is granted of reading, writing and creating. The access mode 3, a leftover for device
+/// drivers, is never allowed.
+fn open(policy: &Policy, arch: Arch, flags: u8) -> Rule {
+    let known = OpenFlags::of(arch);
+    let read = policy.grants(Class::ReadPath);
+    let create = policy.grants(Class::CreatePath);
+    let write = create || policy.grants(Class::WritePath);
+    let making = known.create | known.temporary;
+
+    // A bare handle, for the `*at` calls: with O_PATH the kernel ignores whatever else is asked for.
+    let mut rule = Rule::otherwise(EACCES).allow([Condition::low(flags, known.path, &[known.path])]);
+    let modes: Vec<u32> = match (read, write) {
+        (true, true) => vec![READ_ONLY, WRITE_ONLY, READ_WRITE],
+        (false, true) => vec![WRITE_ONLY],
+        (true, false) => vec![READ_ONLY],
+        (false, false) => return rule,
+    };
+    // O_TRUNC empties a file even when it is opened for reading.
+    let changing = if write { making } else { making | known.truncate };
+    rule = rule.allow([Condition::low(flags, ACCESS_MODE | changing, &modes)]);
+    if create {
+        rule = rule.allow([Condition::low(flags, ACCESS_MODE, &modes), no_set_id(flags + 1)]);
+    }
+    if !read {
+        // Directories may be opened, to have them on disk and to work beneath them; they hold nobody's secrets.
+        let mask = ACCESS_MODE | making | known.directory;
+        rule = rule.allow([Condition::low(flags, mask, &[known.directory])]);
+    }
+    rule
+}
+
+/// Streams and datagrams over IPv4 and IPv6, by TCP and UDP only: `IPPROTO_MPTCP`, for one, is not what Landlock's TCP
+/// rules are about on every kernel.
+fn internet_socket() -> Rule {
+    const FAMILIES: [u32; 2] = [2, 10];
+    /// `SOCK_TYPE_MASK`; `SOCK_STREAM` and `SOCK_DGRAM` are 1 and 2, on MIPS the other way round.
+    const KIND: u32 = 0xf;
+    Rule::otherwise(EAFNOSUPPORT)
+        .allow([Condition::is(0, &FAMILIES), Condition::low(1, KIND, &[1, 2]), Condition::is(2, &[0, 6, 17])])
+        .arm(EACCES, [Condition::is(0, &FAMILIES)])
+}
+
+/// Numbers of `linux/net.h` whose power does not lie in arguments, by what is granted. Sockets are never created this
+/// way, since their family is out of the filter's sight.
+fn socket_numbers(policy: &Policy) -> Rule {
+    let by_class: [(Class, &[u32]); 6] = [
+        (Class::SocketConnect, &[3]),
+        (Class::Accept, &[5, 18]),
+        (Class::SocketQuery, &[6, 7, 13]),
+        (Class::SocketIo, &[9, 10, 11, 12, 14, 15]),
+        (Class::SendDescriptors, &[16, 20]),
+        (Class::ReceiveDescriptors, &[17, 19]),
+    ];
+    let granted: Vec<u32> = by_class
+        .iter()
+        .filter(|(class, _)| policy.grants(*class))
+        .flat_map(|(_, numbers)| numbers.iter().copied())
+        .collect();
+    Rule::otherwise(ENOSYS).allow([Condition::is(0, &granted)])
+}
