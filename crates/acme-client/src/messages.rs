@@ -273,6 +273,8 @@ message!(FromAccount, MAX_SIGNED, { Self::Signed(_) => "signed", Self::Noted => 
 /// From net to key.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToKey {
+    /// Can a key be had for this certificate? Asked before the CA is asked anything.
+    Ready(JobId),
     /// A certificate signing request for this certificate.
     Csr(JobId),
 }
@@ -280,14 +282,16 @@ pub(crate) enum ToKey {
 /// From key to net.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromKey {
+    /// It can.
+    Ready,
     /// The request, in DER. The key it is for is safely in its file.
     Csr(Vec<u8>),
     /// It may not be had.
     Refused(Text),
 }
 
-message!(ToKey, KIB, { Self::Csr(_) => "csr" });
-message!(FromKey, MAX_REQUEST, { Self::Csr(_) => "csr", Self::Refused(_) => "refused" });
+message!(ToKey, KIB, { Self::Ready(_) => "ready", Self::Csr(_) => "csr" });
+message!(FromKey, MAX_REQUEST, { Self::Ready => "ready", Self::Csr(_) => "csr", Self::Refused(_) => "refused" });
 
 /// From key to account: a signing request that may be sent to the authority. No other may, whatever net says.
 #[derive(Debug, Serialize, Deserialize)]
@@ -305,6 +309,8 @@ message!(KeyMade, 4 * KIB, { Self(..) => "key made" });
 /// From net to challenge.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ToChallenge {
+    /// Can the names of this certificate be answered for? Asked before the CA is asked anything.
+    Ready(JobId),
     /// Answer for this name of this certificate when asked for the token.
     Publish(JobId, DnsName, Token),
     /// Stop answering.
@@ -320,7 +326,7 @@ pub(crate) enum FromChallenge {
     Refused(Text),
 }
 
-message!(ToChallenge, KIB, { Self::Publish(..) => "publish", Self::Withdraw(..) => "withdraw" });
+message!(ToChallenge, KIB, { Self::Ready(_) => "ready", Self::Publish(..) => "publish", Self::Withdraw(..) => "withdraw" });
 message!(FromChallenge, MAX_TEXT, { Self::Done => "done", Self::Refused(_) => "refused" });
 
 /// From account to challenge: the thumbprint that makes a token a key authorization (RFC 8555 section 8.1), whatever

@@ -4,7 +4,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use portcullis::{Identity, Layer, Sandbox};
+use portcullis::{Identity, Layer, Promise, Sandbox};
 use privsep::{Channel, ChannelError, Message, Startup};
 
 use crate::messages::{Check, Drill, Failed, FromRole, Level, RoleSetup, SandboxMode, Setup, ToRole, fitting};
@@ -42,6 +42,12 @@ pub(crate) trait Actor: Sized {
     /// Opens what the role needs, before anything is given up. Returns the role and the rights it keeps beside its
     /// promises.
     fn acquire(setup: RoleSetup, links: &mut Links, sandbox: Sandbox) -> Result<(Self, Sandbox), Stop>;
+
+    /// Whether this run needs a promise that the table has for the role.
+    fn needs(setup: &RoleSetup, promise: Promise) -> bool {
+        let _ = (setup, promise);
+        true
+    }
 
     /// Works until the supervisor closes the channel.
     fn serve(self, control: &Control) -> Result<(), Stop>;
@@ -184,7 +190,7 @@ fn live<A: Actor>() -> Result<(), String> {
 /// From the first message to the last: acquire, seal, serve.
 fn act<A: Actor>(control: &Control) -> Result<(), Stop> {
     let (setup, mut links) = set_up(control)?;
-    let sandbox = promised(A::ROLE, &setup);
+    let sandbox = promised::<A>(&setup);
     portcullis::set_deadline(Duration::from_secs(setup.deadline))
         .map_err(|error| Stop::own(format!("cannot set its deadline: {error}")))?;
 
@@ -230,18 +236,15 @@ fn set_up(control: &Control) -> Result<(Setup, Links), Stop> {
     Ok((*setup, links))
 }
 
-/// The sandbox of a role as the table has it.
-pub(crate) fn promised(role: Role, setup: &Setup) -> Sandbox {
-    let sandbox = role
-        .spec()
-        .promises
-        .unwrap_or_default()
-        .iter()
-        .fold(Sandbox::new(role.name()), |sandbox, promise| sandbox.promise(*promise));
+/// The sandbox of a role as the table has it, less what this run does not need.
+fn promised<A: Actor>(setup: &Setup) -> Sandbox {
+    let promises = A::ROLE.spec().promises.unwrap_or_default().iter();
+    let needed = promises.filter(|promise| A::needs(&setup.role, **promise));
+    let sandbox = needed.fold(Sandbox::new(A::ROLE.name()), |sandbox, promise| sandbox.promise(*promise));
     restricted(sandbox, setup.identity, &setup.sandbox)
 }
 
-/// The same for the supervisor, which has no setup.
+/// Whom a sandbox is for, and how much of it is wanted.
 pub(crate) fn restricted(mut sandbox: Sandbox, identity: Option<(u32, u32)>, mode: &SandboxMode) -> Sandbox {
     if let Some((uid, gid)) = identity {
         sandbox = sandbox.identity(Identity { uid, gid }).empty_root();

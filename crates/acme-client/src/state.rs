@@ -179,7 +179,7 @@ impl State {
         for generation in old.iter().rev().skip(KEPT) {
             clear(&self.generation(name, *generation))?;
         }
-        let generation = kept.unwrap_or(live.max(old.last().copied().unwrap_or(0)) + 1);
+        let generation = kept.unwrap_or_else(|| live.max(old.last().copied().unwrap_or(0)) + 1);
         record.start(definition, directory, generation, resume.as_ref().map(|(_, order)| order));
         self.make_generation(name, generation)?;
         Ok(Pending { generation, resume: resume.map(|(_, order)| order), record })

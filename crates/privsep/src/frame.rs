@@ -48,7 +48,7 @@ fn poll(polled: &mut [PollFd<'_>], deadline: Deadline) -> io::Result<bool> {
     loop {
         let timeout = deadline
             .remaining()
-            .map(|left| Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i32::MAX.into(), tv_nsec: 0 }));
+            .map(|left| Timespec::try_from(left).unwrap_or_else(|_| Timespec { tv_sec: i32::MAX.into(), tv_nsec: 0 }));
         match rustix::event::poll(polled, timeout.as_ref()) {
             Ok(ready) => return Ok(ready > 0),
             Err(Errno::INTR) => {}

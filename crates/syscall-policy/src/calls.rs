@@ -3,6 +3,8 @@
 //! Calls that share a reason share a line. A reason argues power (what the call gives to somebody who controls the
 //! process), never use (who was seen making it). A name in no line does not pass the tests.
 
+use alloc::vec::Vec;
+
 use crate::class::{Class, Refusal};
 use crate::errno::Errno;
 
@@ -31,9 +33,32 @@ pub struct Call {
 /// Looks a call up. `None` for a name that no architecture has.
 #[must_use]
 pub fn call(name: &str) -> Option<Call> {
-    let line = LINES.iter().find(|line| line.names.contains(&name))?;
-    let refusal = line.errno.map_or_else(|| line.class.refusal(), Refusal::Soft);
-    Some(Call { class: line.class, reason: line.reason, refusal })
+    LINES.iter().find(|line| line.names.contains(&name)).map(Line::call)
+}
+
+/// The table by name, for who looks up all of it.
+#[derive(Debug)]
+pub(crate) struct Index(Vec<(&'static str, &'static Line)>);
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        let mut index: Vec<_> =
+            LINES.iter().flat_map(|line| line.names.iter().map(move |name| (*name, line))).collect();
+        index.sort_unstable_by_key(|(name, _)| *name);
+        Self(index)
+    }
+
+    pub(crate) fn call(&self, name: &str) -> Option<Call> {
+        let at = self.0.binary_search_by_key(&name, |(known, _)| known).ok()?;
+        Some(self.0[at].1.call())
+    }
+}
+
+impl Line {
+    fn call(&self) -> Call {
+        let refusal = self.errno.map_or_else(|| self.class.refusal(), Refusal::Soft);
+        Call { class: self.class, reason: self.reason, refusal }
+    }
 }
 
 /// All names in the table, with their class.

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use crate::arch::Arch;
-use crate::calls;
+use crate::calls::{self, Call};
 use crate::class::{Class, Refusal};
 use crate::errno::Errno;
 use crate::rule::{Decision, Rule};
@@ -102,7 +102,12 @@ impl Policy {
     /// What the policy says about a call of an architecture, by name. A name in no table is a call no kernel has.
     #[must_use]
     pub fn answer(&self, arch: Arch, name: &str) -> Answer {
-        let Some(call) = calls::call(name) else {
+        self.answer_about(arch, name, calls::call(name))
+    }
+
+    /// What the policy says about a call already looked up.
+    pub(crate) fn answer_about(&self, arch: Arch, name: &str, call: Option<Call>) -> Answer {
+        let Some(call) = call else {
             return Answer::Always(Decision::Refuse(Errno::NoSuchCall));
         };
         if self.grants(call.class) {
@@ -143,7 +148,8 @@ impl Policy {
     /// The calls of an architecture that are allowed, all of them or for some arguments, by number.
     #[must_use]
     pub fn allowed(&self, arch: Arch) -> Vec<&'static str> {
-        let allows = |name: &str| match self.answer(arch, name) {
+        let index = calls::Index::new();
+        let allows = |name: &str| match self.answer_about(arch, name, index.call(name)) {
             Answer::Always(decision) => decision == Decision::Allow,
             Answer::Checked(rule) => {
                 rule.otherwise == Decision::Allow || rule.arms.iter().any(|arm| arm.then == Decision::Allow)

@@ -46,7 +46,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 pub use config::{Config, Resolver, RetryAfter};
-pub use faults::{Fault, Faults, FromUrl, Rule};
+pub use faults::{BadCertificate, Fault, Faults, Rule};
+pub use spell::{SpellError, SPELLINGS};
 
 use authority::Authority;
 use server::Server;

@@ -43,7 +43,7 @@ fn define(config: &Config, options: Issue) -> Result<Definition> {
         name,
         names: options.names,
         method,
-        key_type: options.key_type.or(known.as_ref().map(|known| known.key_type)).unwrap_or_default(),
+        key_type: options.key_type.or_else(|| Some(known.as_ref()?.key_type)).unwrap_or_default(),
         reuse_key: options.reuse_key || known.as_ref().is_some_and(|known| known.reuse_key),
         hooks: if hooks.is_empty() { known.map(|known| known.hooks).unwrap_or_default() } else { hooks },
     })

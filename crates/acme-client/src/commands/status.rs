@@ -51,7 +51,7 @@ fn row(config: &Config, state: &State, name: &str) -> Result<Row> {
     let live = state.live(name)?;
     let record = state.record(name);
     let configured = config.certificates.iter().find(|definition| definition.name == name);
-    let definition = configured.or(live.as_ref().and_then(|live| live.settings.as_ref()));
+    let definition = configured.or_else(|| live.as_ref()?.settings.as_ref());
     let renewal = match (definition.map(|definition| due(definition, live.as_ref(), false, now)), &live) {
         _ if record.revoked.is_some() => "never (revoked)".to_owned(),
         (Some(Some(reason)), _) => format!("now ({reason})"),

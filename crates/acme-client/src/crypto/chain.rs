@@ -181,8 +181,16 @@ fn signed(leaf: &CertificateDer<'_>, issuers: &[CertificateDer<'_>], now: u64) -
     let later = UnixTime::since_unix_epoch(Duration::from_secs(now + CLOCK_SKEW));
     let verify = |time| {
         let usage = webpki::KeyUsage::server_auth();
-        leaf.verify_for_usage(webpki::ALL_VERIFICATION_ALGS, &[anchor.clone()], between, time, usage, None, None)
-            .map(drop)
+        leaf.verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            std::slice::from_ref(&anchor),
+            between,
+            time,
+            usage,
+            None,
+            None,
+        )
+        .map(drop)
     };
     match verify(time) {
         Err(webpki::Error::CertNotValidYet { .. }) => verify(later).map_err(failed),

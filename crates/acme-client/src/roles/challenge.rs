@@ -11,7 +11,7 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
 use acme::{DnsName, KeyAuthorization, Thumbprint, Token};
-use portcullis::{PathAccess, Sandbox};
+use portcullis::{PathAccess, Promise, Sandbox};
 use privsep::{Channel, Never};
 use serde::{Deserialize, Serialize};
 
@@ -54,8 +54,9 @@ pub(crate) struct Challenge {
     account: Channel<Never, ThumbprintIs>,
     thumbprint: Option<Thumbprint>,
     jobs: Vec<ChallengeJob>,
-    webroots: Vec<Webroot>,
-    listeners: Listeners,
+    /// One that cannot be written to does not stop the others.
+    webroots: Vec<Result<Webroot, String>>,
+    listeners: Result<Listeners, String>,
 }
 
 impl Actor for Challenge {
@@ -63,24 +64,18 @@ impl Actor for Challenge {
 
     fn acquire(setup: RoleSetup, links: &mut Links, mut sandbox: Sandbox) -> Result<(Self, Sandbox), Stop> {
         let RoleSetup::Challenge(setup) = setup else { return Err(Stop::own("was set up as another role")) };
-        let mut webroots = Vec::new();
-        for path in &setup.webroots {
-            webroots.push(Webroot::acquire(path, setup.owner).map_err(Stop::Own)?);
-        }
+        let mut webroots: Vec<_> = setup.webroots.iter().map(|path| Webroot::acquire(path, setup.owner)).collect();
         if setup.owner.is_some()
-            && let Some(identity) = webroot::identity(&webroots).map_err(Stop::Own)?
+            && let Some(identity) = webroot::identity(&mut webroots)
         {
             sandbox = sandbox.identity(identity);
         }
-        for webroot in &webroots {
+        for webroot in webroots.iter().flatten() {
             let handle = webroot.handle().map_err(|error| Stop::own(format!("no descriptors are left: {error}")))?;
             sandbox = sandbox.path(handle, PathAccess::Write);
         }
         let passed = usize::try_from(setup.sockets).unwrap_or(0).min(links.extra.len());
-        let mut listeners = Listeners::new(links.extra.drain(..passed).collect());
-        for address in &setup.listen {
-            listeners.bind(address).map_err(Stop::Own)?;
-        }
+        let listeners = Listeners::acquire(links.extra.drain(..passed).collect(), &setup.listen);
         let files = u64::try_from(webroots.len()).unwrap_or(u64::MAX).saturating_add(listener::MAX_CONNECTIONS + 64);
         let challenge = Self {
             net: links.take(Role::Net)?,
@@ -93,18 +88,26 @@ impl Actor for Challenge {
         Ok((challenge, sandbox.max_open_files(files).max_file_size(1 << 20)))
     }
 
+    /// A run that needs no listener need not accept, and one that needs no files need not create any.
+    fn needs(setup: &RoleSetup, promise: Promise) -> bool {
+        let RoleSetup::Challenge(setup) = setup else { return true };
+        match promise {
+            Promise::CreatePath => !setup.webroots.is_empty(),
+            Promise::Accept => setup.sockets > 0 || !setup.listen.is_empty(),
+            _ => true,
+        }
+    }
+
     fn serve(mut self, control: &Control) -> Result<(), Stop> {
         let ended = self.work(control);
         // Also when another process is gone: nothing stays published.
-        for webroot in &mut self.webroots {
-            webroot.withdraw_all();
-        }
+        self.webroots.iter_mut().flatten().for_each(Webroot::withdraw_all);
         ended
     }
 
     fn self_test(&mut self) -> Vec<Check> {
-        let mut checks: Vec<Check> = self.webroots.iter_mut().map(Webroot::self_test).collect();
-        if let Some(addresses) = self.listeners.addresses() {
+        let mut checks: Vec<Check> = self.webroots.iter_mut().flatten().map(Webroot::self_test).collect();
+        if let Some(addresses) = self.listeners.as_ref().ok().and_then(Listeners::addresses) {
             checks.push(Check { what: "listens".into(), ok: true, detail: addresses });
         }
         checks
@@ -116,8 +119,9 @@ impl Challenge {
         loop {
             let ready = {
                 let mut channels: Vec<BorrowedFd<'_>> = vec![self.net.as_fd(), self.account.as_fd()];
-                channels.extend(self.listeners.descriptors());
-                match control.wait(&channels, self.listeners.timeout())? {
+                channels.extend(self.listeners.iter().flat_map(Listeners::descriptors));
+                let timeout = self.listeners.as_ref().ok().and_then(Listeners::timeout);
+                match control.wait(&channels, timeout)? {
                     Wake::Order(order) => return Err(Control::unexpected(&order)),
                     Wake::Nothing => Vec::new(),
                     Wake::Ready(ready) => ready,
@@ -135,36 +139,38 @@ impl Challenge {
                 self.net
                     .send(&done.map_or_else(|text| FromChallenge::Refused(fitting(&text)), |()| FromChallenge::Done))?;
             }
-            self.listeners.work();
+            self.listeners.iter_mut().for_each(Listeners::work);
         }
     }
 
     fn answer(&mut self, request: &ToChallenge) -> Result<(), String> {
-        let (ToChallenge::Publish(job, name, token) | ToChallenge::Withdraw(job, name, token)) = request;
-        let webroot = self.place(*job, name)?;
-        match (request, webroot) {
-            (ToChallenge::Publish(..), Some(at)) => {
+        match request {
+            ToChallenge::Ready(job) => match self.job(*job)?.webroot {
+                Some(at) => self.webroot(at).map(drop),
+                None => self.listeners().map(drop),
+            },
+            ToChallenge::Publish(job, name, token) => {
                 let authorization = self.authorization(token)?;
-                self.webroot(at)?.publish(token, &authorization)
+                match self.place(*job, name)? {
+                    Some(at) => self.webroot(at)?.publish(token, &authorization),
+                    None => self.listeners()?.publish(token, &authorization),
+                }
             }
-            (ToChallenge::Publish(..), None) => {
-                let authorization = self.authorization(token)?;
-                self.listeners.publish(token, &authorization)
-            }
-            (ToChallenge::Withdraw(..), Some(at)) => self.webroot(at)?.withdraw(token),
-            (ToChallenge::Withdraw(..), None) => {
-                self.listeners.withdraw(token);
-                Ok(())
-            }
+            ToChallenge::Withdraw(job, name, token) => match self.place(*job, name)? {
+                Some(at) => self.webroot(at)?.withdraw(token),
+                None => self.listeners().map(|listeners| listeners.withdraw(token)),
+            },
         }
+    }
+
+    fn job(&self, job: JobId) -> Result<&ChallengeJob, String> {
+        let found = usize::try_from(job).ok().and_then(|at| self.jobs.get(at));
+        found.ok_or_else(|| "there is no such certificate in this run".to_owned())
     }
 
     /// Where the name of the certificate is answered for.
     fn place(&self, job: JobId, name: &DnsName) -> Result<Option<u32>, String> {
-        let job = usize::try_from(job)
-            .ok()
-            .and_then(|at| self.jobs.get(at))
-            .ok_or("there is no such certificate in this run")?;
+        let job = self.job(job)?;
         if !job.names.contains(name) {
             return Err(format!("{name} is not a name of that certificate"));
         }
@@ -172,10 +178,12 @@ impl Challenge {
     }
 
     fn webroot(&mut self, at: u32) -> Result<&mut Webroot, String> {
-        usize::try_from(at)
-            .ok()
-            .and_then(|at| self.webroots.get_mut(at))
-            .ok_or_else(|| "there is no such webroot".to_owned())
+        let webroot = usize::try_from(at).ok().and_then(|at| self.webroots.get_mut(at));
+        webroot.ok_or("there is no such webroot")?.as_mut().map_err(|text| text.clone())
+    }
+
+    fn listeners(&mut self) -> Result<&mut Listeners, String> {
+        self.listeners.as_mut().map_err(|text| text.clone())
     }
 
     fn authorization(&self, token: &Token) -> Result<KeyAuthorization, String> {

@@ -52,7 +52,8 @@ pub(crate) struct Key {
     net: Channel<FromKey, ToKey>,
     account: Channel<CsrMade, Never>,
     store: Channel<KeyMade, Never>,
-    slots: Vec<Slot>,
+    /// A certificate whose key cannot be had does not stop the others.
+    slots: Vec<Result<Slot, String>>,
 }
 
 /// What is held for one certificate.
@@ -79,7 +80,7 @@ impl Actor for Key {
             return Err(Stop::own("was set up as another role"));
         };
         let files = u64::try_from(jobs.len()).unwrap_or(u64::MAX).saturating_add(32);
-        let slots = jobs.into_iter().map(Slot::acquire).collect::<Result<_, _>>().map_err(Stop::Own)?;
+        let slots = jobs.into_iter().map(Slot::acquire).collect();
         let key = Self {
             net: links.take(Role::Net)?,
             account: links.take(Role::Account)?,
@@ -95,10 +96,13 @@ impl Actor for Key {
             match control.wait(&[self.net.as_fd()], None)? {
                 Wake::Order(order) => return Err(Control::unexpected(&order)),
                 Wake::Nothing => {}
-                Wake::Ready(_) => {
-                    let ToKey::Csr(job) = self.net.receive(None)?;
-                    self.answer(job)?;
-                }
+                Wake::Ready(_) => match self.net.receive(None)? {
+                    ToKey::Ready(job) => {
+                        let ready = self.slot(job).map(|_| FromKey::Ready);
+                        self.net.send(&ready.unwrap_or_else(|text| FromKey::Refused(fitting(&text))))?;
+                    }
+                    ToKey::Csr(job) => self.make(job)?,
+                },
             }
         }
     }
@@ -110,7 +114,7 @@ impl Actor for Key {
             ok: made.as_ref().is_ok_and(|key| key.sign(b"a self-test").is_ok()),
             detail: KeyType::P256.to_string(),
         }];
-        for slot in &mut self.slots {
+        for slot in self.slots.iter_mut().flatten() {
             let made = slot.make();
             checks.push(Check {
                 what: "writes a key into its directory".into(),
@@ -129,13 +133,13 @@ impl Actor for Key {
 }
 
 impl Key {
-    fn answer(&mut self, job: JobId) -> Result<(), Stop> {
+    fn slot(&mut self, job: JobId) -> Result<&mut Slot, String> {
         let slot = usize::try_from(job).ok().and_then(|at| self.slots.get_mut(at));
-        let Some(slot) = slot else {
-            self.net.send(&FromKey::Refused(format!("there is no certificate {job} in this run")))?;
-            return Ok(());
-        };
-        match slot.make() {
+        slot.ok_or_else(|| format!("there is no certificate {job} in this run"))?.as_mut().map_err(|text| text.clone())
+    }
+
+    fn make(&mut self, job: JobId) -> Result<(), Stop> {
+        match self.slot(job).and_then(Slot::make) {
             Ok((csr, public)) => {
                 // Before net has it: whoever is asked to do something with it knows already that it is ours.
                 self.account.send(&CsrMade(job, csr.clone()))?;

@@ -176,45 +176,91 @@ enum Sent {
     Hopeless(String),
 }
 
+/// Why there is no certificate.
+#[derive(Debug)]
+enum Failure {
+    /// Store does not take the one that the CA sent.
+    Refused(String),
+    /// There is none.
+    Acme(String),
+}
+
 /// How an action came out: done, or refused by whoever was to do it.
 type Done<T> = Result<T, String>;
 
 impl Net {
     fn issue(&mut self, session: &mut Session, jobs: Vec<NetJob>, control: &Control) -> Result<(), Stop> {
-        let mut registered = self.register(session, self.setup.known.clone(), control)?;
+        // The CA is asked nothing before everybody here is ready.
+        let mut ready = Vec::new();
         for (at, job) in jobs.into_iter().enumerate() {
             let id = JobId::try_from(at).unwrap_or(JobId::MAX);
+            match self.ready(id)? {
+                Ok(()) => ready.push((id, job)),
+                Err(text) => control.tell(&FromRole::JobFailed(id, fitting(&text)))?,
+            }
+        }
+        if ready.is_empty() {
+            return Ok(());
+        }
+        let mut registered = self.register(session, self.setup.known.clone(), control)?;
+        for (id, NetJob { names, resume }) in ready {
             if let Err(text) = &registered {
                 control.tell(&FromRole::JobFailed(id, fitting(text)))?;
                 continue;
             }
-            let config = IssueConfig { names: job.names, resume: job.resume };
-            let mut issued = self.run(&mut Issue::new(config.clone()), session, Some(id), control)?;
+            let resumed = resume.is_some();
+            let fresh = IssueConfig { names, resume: None };
+            let mut issued =
+                self.run(&mut Issue::new(IssueConfig { resume, ..fresh.clone() }), session, Some(id), control)?;
             if issued.as_ref().is_err_and(is_about_the_account) {
                 control.detail("the CA does not know the account any more; asking for a new one")?;
                 registered = self.register(session, None, control)?;
                 if registered.is_ok() {
-                    issued = self.run(&mut Issue::new(config), session, Some(id), control)?;
+                    issued = self.run(&mut Issue::new(fresh.clone()), session, Some(id), control)?;
                 }
             }
-            self.settle(id, issued, control)?;
+            let mut settled = self.install(id, issued)?;
+            if resumed && matches!(settled, Err(Failure::Refused(_))) {
+                // The order of the earlier run is for a key that is lost.
+                control.detail("the order of an earlier run is of no use any more; making another one")?;
+                let issued = self.run(&mut Issue::new(fresh), session, Some(id), control)?;
+                settled = self.install(id, issued)?;
+            }
+            control.tell(&match settled {
+                Ok(alternates) => FromRole::JobDone(id, alternates),
+                Err(Failure::Refused(text) | Failure::Acme(text)) => FromRole::JobFailed(id, fitting(&text)),
+            })?;
         }
         Ok(())
     }
 
-    /// Hands a certificate to store, and tells the supervisor how it went.
-    fn settle(&self, id: JobId, issued: Result<Outcome, acme::Error>, control: &Control) -> Result<(), Stop> {
-        let told = match issued {
+    /// Whether key and challenge can do their part for this certificate.
+    fn ready(&self, id: JobId) -> Result<Done<()>, Stop> {
+        if let Some(challenge) = &self.challenge
+            && let FromChallenge::Refused(text) = challenge.call(&ToChallenge::Ready(id), PROMPT)?
+        {
+            return Ok(Err(text));
+        }
+        let Some(key) = &self.key else { return Ok(Ok(())) };
+        match key.call(&ToKey::Ready(id), PROMPT)? {
+            FromKey::Ready => Ok(Ok(())),
+            FromKey::Refused(text) => Ok(Err(text)),
+            FromKey::Csr(_) => Err(key.out_of_turn("csr").into()),
+        }
+    }
+
+    /// Hands a certificate to store. Returns the other chains that the CA offers.
+    fn install(&self, id: JobId, issued: Result<Outcome, acme::Error>) -> Result<Result<Vec<Url>, Failure>, Stop> {
+        Ok(match issued {
             Ok(Outcome::Issued { chain_pem, alternates, .. }) => {
                 match self.store.call(&ToStore::Install(id, chain_pem), PROMPT)? {
-                    FromStore::Done => FromRole::JobDone(id, alternates),
-                    FromStore::Refused(text) => FromRole::JobFailed(id, text),
+                    FromStore::Done => Ok(alternates),
+                    FromStore::Refused(text) => Err(Failure::Refused(text)),
                 }
             }
-            Ok(_) => FromRole::JobFailed(id, "the CA did something else than asked".to_owned()),
-            Err(error) => FromRole::JobFailed(id, fitting(&error.to_string())),
-        };
-        control.tell(&told)
+            Ok(_) => Err(Failure::Acme("the CA did something else than asked".to_owned())),
+            Err(error) => Err(Failure::Acme(error.to_string())),
+        })
     }
 
     fn revoke(
@@ -352,6 +398,7 @@ impl Net {
         Ok(match key.call(&ToKey::Csr(job), MAKING_A_KEY)? {
             FromKey::Csr(der) => Ok(der),
             FromKey::Refused(text) => Err(text),
+            FromKey::Ready => return Err(key.out_of_turn("ready").into()),
         })
     }
 

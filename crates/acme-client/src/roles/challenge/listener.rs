@@ -45,8 +45,14 @@ struct Connection {
 }
 
 impl Listeners {
-    /// Listens on sockets that were passed in.
-    pub(crate) fn new(sockets: Vec<OwnedFd>) -> Self {
+    /// Listens on sockets that were passed in and on addresses.
+    pub(crate) fn acquire(sockets: Vec<OwnedFd>, addresses: &[String]) -> Result<Self, String> {
+        let mut listeners = Self::new(sockets);
+        addresses.iter().try_for_each(|address| listeners.bind(address))?;
+        Ok(listeners)
+    }
+
+    fn new(sockets: Vec<OwnedFd>) -> Self {
         for socket in &sockets {
             // Whoever made it may have made it to block, in which case a visitor who changed his mind would stop us.
             let _ = rustix::io::ioctl_fionbio(socket, true);
@@ -54,8 +60,7 @@ impl Listeners {
         Self { sockets, connections: Vec::new(), tokens: Vec::new() }
     }
 
-    /// Listens on an address.
-    pub(crate) fn bind(&mut self, text: &str) -> Result<(), String> {
+    fn bind(&mut self, text: &str) -> Result<(), String> {
         let address: SocketAddr = text.parse().map_err(|_| {
             format!("{text:?} is no address to listen on; write it as 192.0.2.1:80, 0.0.0.0:80 or [::]:80")
         })?;
@@ -103,7 +108,10 @@ impl Listeners {
 
     /// No longer answers for a token.
     pub(crate) fn withdraw(&mut self, token: &Token) {
-        self.tokens.retain(|(published, _)| published != token);
+        // One of them: certificates with a name in common may share a token.
+        if let Some(at) = self.tokens.iter().position(|(published, _)| published == token) {
+            self.tokens.swap_remove(at);
+        }
     }
 
     /// Does what can be done without waiting: accepts, reads, answers, hangs up.

@@ -73,10 +73,12 @@ impl Webroot {
 
     /// Removes the token's file.
     pub(crate) fn withdraw(&mut self, token: &Token) -> Result<(), String> {
-        if !self.published.contains(token) {
-            return Err("that token was not published".to_owned());
+        let at = self.published.iter().position(|published| published == token);
+        self.published.swap_remove(at.ok_or("that token was not published")?);
+        if self.published.contains(token) {
+            // Certificates with a name in common may share a token.
+            return Ok(());
         }
-        self.published.retain(|published| published != token);
         durable::remove(self.directory.as_fd(), token.as_str())
             .map_err(|error| file("remove the challenge", &self.path.join(token.as_str()), error))
     }
@@ -107,17 +109,26 @@ impl Webroot {
     }
 }
 
-/// The user that the role has to be to write to all of the webroots, if that is another one than its own.
-pub(crate) fn identity(webroots: &[Webroot]) -> Result<Option<Identity>, String> {
-    let Some(first) = webroots.first() else { return Ok(None) };
-    if let Some(other) = webroots.iter().find(|webroot| webroot.owner.0 != first.owner.0) {
-        return Err(format!(
-            "{} and {} belong to different users; one process cannot write to both. Give both to one user",
-            first.path.display(),
-            other.path.display()
-        ));
+/// The user that the role has to be to write to the webroots, if there are any. Those that belong to another user than
+/// the first one cannot be written to.
+pub(crate) fn identity(webroots: &mut [Result<Webroot, String>]) -> Option<Identity> {
+    let (user, group, path) = {
+        let first = webroots.iter().flatten().next()?;
+        (first.owner.0, first.owner.1, first.path.clone())
+    };
+    for webroot in webroots {
+        let other = webroot.as_ref().ok().filter(|other| other.owner.0 != user).map(|other| {
+            format!(
+                "{} and {} belong to different users, and one process cannot write to both; give both to one user",
+                other.path.display(),
+                path.display()
+            )
+        });
+        if let Some(text) = other {
+            *webroot = Err(text);
+        }
     }
-    Ok(Some(Identity { uid: first.owner.0, gid: first.owner.1 }))
+    Some(Identity { uid: user, gid: group })
 }
 
 /// Whether a webroot is there, for `check`.

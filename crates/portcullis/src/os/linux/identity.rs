@@ -64,11 +64,12 @@ fn verify(uid: u32, gid: u32) -> Outcome {
 /// the ways in which they would come back. The text says what was done.
 pub(super) fn bound_capabilities() -> Outcome {
     let mut left = 0;
-    for capability in known_capabilities() {
-        if rustix::thread::capability_is_in_bounding_set(capability) == Ok(true)
-            && rustix::thread::remove_capability_from_bounding_set(capability).is_err()
-        {
-            left += 1;
+    for capability in (0..64).map(|bit| CapabilitySet::from_bits_retain(1 << bit)) {
+        match rustix::thread::capability_is_in_bounding_set(capability) {
+            Ok(true) => left += usize::from(rustix::thread::remove_capability_from_bounding_set(capability).is_err()),
+            Ok(false) => {}
+            // The kernel knows the first so many, and no others.
+            Err(_) => break,
         }
     }
     let bits = CapabilitiesSecureBits::NO_ROOT
@@ -112,11 +113,4 @@ pub(super) fn capabilities_offered() -> Outcome {
         Ok(sets) => Outcome::Enforced(format!("offered: {} can be given up", sets.permitted.bits().count_ones())),
         Err(error) => unavailable("capabilities cannot be read", error.into()),
     }
-}
-
-/// Those this kernel has: it knows no others than the first so many.
-fn known_capabilities() -> impl Iterator<Item = CapabilitySet> {
-    (0..64)
-        .map(|bit| CapabilitySet::from_bits_retain(1 << bit))
-        .take_while(|capability| rustix::thread::capability_is_in_bounding_set(*capability).is_ok())
 }
