@@ -167,6 +167,14 @@ pub(crate) enum DrillKind {
     Fail,
     /// It makes a system call that no honest library makes.
     Forbidden,
+    /// It ends without a word.
+    Vanish,
+    /// It sends a message that it may not send now.
+    OutOfTurn,
+    /// It sends bytes that are no message.
+    Garbage,
+    /// It announces a message of four thousand million bytes.
+    TooLong,
 }
 
 fn name(text: &str) -> Result<DnsName, String> {

@@ -128,6 +128,14 @@ pub(crate) enum Drill {
     Fail,
     /// Make a call that no honest library makes.
     Forbidden,
+    /// End without a word.
+    Vanish,
+    /// Send what is a message, but not now.
+    OutOfTurn,
+    /// Send bytes that are no message.
+    Garbage,
+    /// Announce a message that is too long.
+    TooLong,
 }
 
 /// From any role to the supervisor.

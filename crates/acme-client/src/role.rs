@@ -96,6 +96,11 @@ impl Control {
         }
     }
 
+    /// Bytes past the types, as a role might send that is no longer ours.
+    fn write(&self, bytes: &[u8]) {
+        let _ = rustix::io::write(&self.0, bytes);
+    }
+
     /// The error for an order that this role does not take.
     pub(crate) fn unexpected(order: &ToRole) -> Stop {
         Stop::Peer(ChannelError::out_of_turn(Role::Supervisor.name(), order.word()))
@@ -284,6 +289,10 @@ fn drill_in(drill: Drill, control: &Control) -> Result<(), Stop> {
             // library calls it.
             let _ = rustix::thread::move_into_link_name_space(rustix::stdio::stderr(), None);
         }
+        Drill::Vanish => return Err(Stop::Over),
+        Drill::OutOfTurn => return control.tell(&FromRole::Finished),
+        Drill::Garbage => control.write(&[3, 0, 0, 0, 0xff, 0xff, 0xff]),
+        Drill::TooLong => control.write(&u32::MAX.to_le_bytes()),
     }
     control.tell(&FromRole::Drilled)
 }

@@ -20,7 +20,8 @@ pub(crate) fn show(config: &Config, ui: &Ui) -> Result<Outcome> {
     let terms = Terms { state: &state, sandbox: &config.sandbox, deadline: deadline(0) };
     let mut crew = Crew::start(scene.show_account(), &terms)?;
     crew.tell_all(&ToRole::Go)?;
-    let told = watch::ask(&mut crew, Role::Account, Duration::from_secs(30))?;
+    let told =
+        watch::ask(&mut crew, Role::Account, Duration::from_secs(30), |told| matches!(told, FromRole::Thumbprint(_)))?;
     crew.end()?;
     let FromRole::Thumbprint(thumbprint) = told else {
         return Err(Error::failed("the account process told something else than asked"));

@@ -92,7 +92,7 @@ fn examine(
 
     if let Some((role, kind)) = drill {
         crew.tell(role, &ToRole::Drill(kind.into()))?;
-        watch::ask(&mut crew, role, Duration::from_secs(30))?;
+        watch::ask(&mut crew, role, Duration::from_secs(30), |told| matches!(told, FromRole::Drilled))?;
         crew.end()?;
         ui.print(&format!("{role}: nothing came of it"));
         return Ok(Outcome::Done);
@@ -132,7 +132,7 @@ fn definition(place: &Place) -> Result<Definition> {
 
 fn test(crew: &mut Crew, role: Role) -> Result<Vec<(bool, String, String)>> {
     crew.tell(role, &ToRole::SelfTest)?;
-    match watch::ask(crew, role, Duration::from_secs(150))? {
+    match watch::ask(crew, role, Duration::from_secs(150), |told| matches!(told, FromRole::Tested(_)))? {
         FromRole::Tested(checks) => {
             Ok(checks.into_iter().map(|Check { what, ok, detail }| (ok, what, detail)).collect())
         }
@@ -216,6 +216,10 @@ impl From<DrillKind> for Drill {
             DrillKind::Log => Self::Log,
             DrillKind::Fail => Self::Fail,
             DrillKind::Forbidden => Self::Forbidden,
+            DrillKind::Vanish => Self::Vanish,
+            DrillKind::OutOfTurn => Self::OutOfTurn,
+            DrillKind::Garbage => Self::Garbage,
+            DrillKind::TooLong => Self::TooLong,
         }
     }
 }

@@ -60,6 +60,8 @@ pub(crate) enum Event {
     Told(Role, FromRole),
     /// A role says something on its standard error.
     Said(Role, String),
+    /// A role sends what is no message; what that was.
+    Misbehaved(String),
     /// A role's channel is closed.
     Gone(Role),
     /// The user, or the system, wants the run to end.
@@ -139,7 +141,9 @@ impl Crew {
                 Event::Nothing => {
                     return Err(Error::failed("the roles do not start; is this machine overloaded?"));
                 }
-                event @ (Event::Gone(_) | Event::Told(..)) => return Err(self.end_badly(event)),
+                event @ (Event::Gone(_) | Event::Misbehaved(_) | Event::Told(..)) => {
+                    return Err(self.end_badly(event));
+                }
             }
         }
         Ok(())
@@ -286,6 +290,9 @@ impl Crew {
                 let error = privsep::ChannelError::out_of_turn(role.name(), message.word());
                 own.get_or_insert_with(|| error.to_string());
             }
+            Event::Misbehaved(text) => {
+                own.get_or_insert(text);
+            }
             Event::Gone(role) => {
                 peer.get_or_insert_with(|| format!("the {role} process ended without a word"));
             }
@@ -368,11 +375,7 @@ impl Member {
             Ok(message) => Event::Told(self.role, message),
             Err(error) => {
                 self.silent = true;
-                if error.is_vanished() {
-                    Event::Gone(self.role)
-                } else {
-                    Event::Told(self.role, FromRole::Failed(Failed::Peer(error.to_string())))
-                }
+                if error.is_vanished() { Event::Gone(self.role) } else { Event::Misbehaved(error.to_string()) }
             }
         }
     }

@@ -86,7 +86,7 @@ pub(crate) fn watch(crew: &mut Crew, names: &[String], ui: &mut Ui) -> Result<Re
             }
             Event::Said(role, line) => crate::ui::said(role, &line),
             Event::Interrupted => return Err(crew.interrupted()),
-            event @ Event::Gone(_) => return Err(crew.end_badly(event)),
+            event @ (Event::Gone(_) | Event::Misbehaved(_)) => return Err(crew.end_badly(event)),
             Event::Nothing => {}
         }
     }
@@ -175,18 +175,21 @@ pub(crate) fn run_hooks(crew: &mut Crew, due: &[(u32, Vec<String>)], results: &m
     Ok(())
 }
 
-/// Waits for one answer of one role, for commands that ask just one thing.
-pub(crate) fn ask(crew: &mut Crew, role: Role, patience: Duration) -> Result<FromRole> {
+/// Waits for one answer of one role, for commands that ask just one thing. Anything else that a role tells ends the run.
+pub(crate) fn ask(
+    crew: &mut Crew,
+    role: Role,
+    patience: Duration,
+    expected: impl Fn(&FromRole) -> bool,
+) -> Result<FromRole> {
     loop {
         match crew.next(Some(patience))? {
             Event::Told(from, FromRole::Log(_, text)) => crate::ui::said(from, &privsep::printable(&text)),
-            Event::Told(from, message) if from == role && !matches!(message, FromRole::Failed(_)) => {
-                return Ok(message);
-            }
+            Event::Told(from, message) if from == role && expected(&message) => return Ok(message),
             Event::Said(from, line) => crate::ui::said(from, &line),
             Event::Interrupted => return Err(crew.interrupted()),
             Event::Nothing => return Err(Error::failed(format!("the {role} process does not answer"))),
-            event => return Err(crew.end_badly(event)),
+            event @ (Event::Told(..) | Event::Gone(_) | Event::Misbehaved(_)) => return Err(crew.end_badly(event)),
         }
     }
 }
