@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use acme::{DnsName, RevocationReason, Url};
+use acme::{RevocationReason, Url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::crypto::key::KeyType;
@@ -88,8 +88,8 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct Issue {
     /// The names, the first of which the certificate is called after
-    #[arg(required = true, value_parser = name)]
-    pub(crate) names: Vec<DnsName>,
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
     /// Prove the names by files beneath this directory, which a web server serves
     #[arg(long, value_name = "DIR", conflicts_with_all = ["standalone", "listen"])]
     pub(crate) webroot: Option<PathBuf>,
@@ -175,10 +175,6 @@ pub(crate) enum DrillKind {
     Garbage,
     /// It announces a message of four thousand million bytes.
     TooLong,
-}
-
-fn name(text: &str) -> Result<DnsName, String> {
-    DnsName::parse(text).map_err(|error| error.to_string())
 }
 
 fn url(text: &str) -> Result<Url, String> {

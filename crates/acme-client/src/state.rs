@@ -19,6 +19,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use acme::Url;
 use rustix::fs::{FlockOperation, Mode, OFlags};
@@ -144,18 +145,30 @@ impl State {
         read_json(&self.root.join("registrations").join(format!("{}.json", ca_name(directory))))
     }
 
-    /// Takes the certificate's lock, which lasts until the last holder of the descriptor ends. `None` if somebody else
-    /// has it.
-    pub(crate) fn lock(&self, name: &str) -> Result<Option<OwnedFd>> {
+    /// Takes the certificate's lock, which lasts until the last holder of the descriptor ends.
+    ///
+    /// A run that was killed lets go of it when its processes have noticed, so it is waited for, until `until`. `None`
+    /// if somebody still has it then.
+    pub(crate) fn lock(&self, name: &str, until: Instant) -> Result<Option<OwnedFd>> {
         let path = self.root.join("lock").join(name);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::CLOEXEC | OFlags::NOFOLLOW;
         let file = rustix::fs::open(&path, flags, Mode::RUSR | Mode::WUSR)
             .map_err(|error| Error::file("open the lock", &path, error))?;
-        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(file)),
-            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-            Err(error) => Err(Error::file("lock", &path, error)),
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Some(file)),
+                Err(rustix::io::Errno::WOULDBLOCK) if Instant::now() < until => {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                Err(rustix::io::Errno::WOULDBLOCK) => return Ok(None),
+                Err(error) => return Err(Error::file("lock", &path, error)),
+            }
         }
+    }
+
+    /// How long a run waits for locks, all of them together.
+    pub(crate) fn patience() -> Instant {
+        Instant::now() + Duration::from_secs(5)
     }
 
     /// Prepares the next generation: clears away what a killed run left, unless its order can be gone on with.

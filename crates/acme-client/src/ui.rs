@@ -15,17 +15,20 @@ pub(crate) struct Ui {
     verbose: bool,
     json: bool,
     terminal: bool,
+    /// Colour on standard output.
     colour: bool,
+    /// Colour on standard error.
+    colour_errors: bool,
 }
 
 impl Ui {
     /// Looks at where output goes, once, before anything is sealed.
     pub(crate) fn new(verbose: bool, json: bool) -> Self {
         let terminal = io::stderr().is_terminal();
-        let colour = io::stdout().is_terminal()
-            && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        let wanted = std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        Self { verbose, json, terminal, colour }
+        let colour = wanted && io::stdout().is_terminal();
+        Self { verbose, json, terminal, colour, colour_errors: wanted && terminal }
     }
 
     /// Whether results are for programs.
@@ -82,19 +85,24 @@ impl Ui {
         print(line);
     }
 
-    /// Good news, in green where there is colour.
+    /// Good news on standard output, in green where there is colour.
     pub(crate) fn good(&self, text: &str) -> String {
-        self.paint(text, "32")
+        paint(text, "32", self.colour)
     }
 
-    /// Bad news, in red.
+    /// Bad news on standard output, in red.
     pub(crate) fn bad(&self, text: &str) -> String {
-        self.paint(text, "31")
+        paint(text, "31", self.colour)
     }
 
-    fn paint(&self, text: &str, colour: &str) -> String {
-        if self.colour { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
+    /// Something about a certificate that could not be had.
+    pub(crate) fn failed(&self, name: &str, text: &str) {
+        say(&format!("{name}: {}: {text}", paint("failed", "31", self.colour_errors)));
     }
+}
+
+fn paint(text: &str, colour: &str, wanted: bool) -> String {
+    if wanted { format!("\u{1b}[{colour}m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// What a role says outside its channels: its last words, or those of a library in it.

@@ -82,7 +82,8 @@ fn examine(
     let state = State::new(&config.state, config.uid_base);
     state.prepare(&directory)?;
     let definition = definition(place)?;
-    let lock = state.lock(&definition.name)?.ok_or_else(|| Error::failed("a lock nobody holds is held"))?;
+    let lock =
+        state.lock(&definition.name, State::patience())?.ok_or_else(|| Error::failed("a lock nobody holds is held"))?;
     let pending = state.begin(&definition, &directory)?;
     let jobs = [Job { definition, live: None, pending, lock }];
     let scene = Scene::new(&config, &state)?;

@@ -1,5 +1,7 @@
 //! `issue`: a certificate for these names.
 
+use acme::DnsName;
+
 use crate::cli::Issue;
 use crate::commands::Outcome;
 use crate::commands::obtain::obtain;
@@ -12,13 +14,18 @@ use crate::ui::Ui;
 pub(crate) fn run(config: &Config, options: Issue, ui: Ui) -> Result<Outcome> {
     let force = options.force;
     let definition = define(config, options)?;
-    definition.check().map_err(Error::Usage)?;
+    definition.check().map_err(Error::Failed)?;
     obtain(config, vec![definition], force, "issue", ui)
 }
 
 /// What the command line says, or else what is known: from the configuration, or from the certificate in use.
 fn define(config: &Config, options: Issue) -> Result<Definition> {
-    let first = options.names.first().ok_or_else(|| Error::usage("say for which names"))?;
+    let names: Vec<DnsName> = options
+        .names
+        .iter()
+        .map(|name| DnsName::parse(name).map_err(|error| Error::failed(error.to_string())))
+        .collect::<Result<_>>()?;
+    let first = names.first().ok_or_else(|| Error::usage("say for which names"))?;
     let name = options.name.clone().unwrap_or_else(|| directory_name(first));
     let known = config.certificates.iter().find(|definition| definition.name == name).cloned();
     let known = match known {
@@ -41,7 +48,7 @@ fn define(config: &Config, options: Issue) -> Result<Definition> {
     let hooks: Vec<Vec<String>> = options.hook.into_iter().map(|program| vec![program]).collect();
     Ok(Definition {
         name,
-        names: options.names,
+        names,
         method,
         key_type: options.key_type.or_else(|| Some(known.as_ref()?.key_type)).unwrap_or_default(),
         reuse_key: options.reuse_key || known.as_ref().is_some_and(|known| known.reuse_key),

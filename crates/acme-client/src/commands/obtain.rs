@@ -1,5 +1,7 @@
 //! Having certificates: what `issue` and `renew` have in common.
 
+use std::time::Instant;
+
 use serde::Serialize;
 
 use crate::commands::due::due;
@@ -79,8 +81,9 @@ fn begin(
     raise_file_limit();
     let mut jobs = Vec::new();
     let mut reasons = Vec::new();
+    let until = State::patience();
     for definition in wanted {
-        match prepare(state, scene, &definition, force) {
+        match prepare(state, scene, &definition, force, until) {
             Ok(Some((job, reason))) => {
                 jobs.push(job);
                 reasons.push(reason);
@@ -92,9 +95,15 @@ fn begin(
     (jobs, reasons)
 }
 
-fn prepare(state: &State, scene: &Scene<'_>, definition: &Definition, force: bool) -> Result<Option<(Job, String)>> {
+fn prepare(
+    state: &State,
+    scene: &Scene<'_>,
+    definition: &Definition,
+    force: bool,
+    until: Instant,
+) -> Result<Option<(Job, String)>> {
     let name = &definition.name;
-    let lock = state.lock(name)?.ok_or_else(|| {
+    let lock = state.lock(name, until)?.ok_or_else(|| {
         Error::failed(format!("another acme-client is working on {name} right now; wait for it, nothing was changed"))
     })?;
     // Another run may have had it while this one waited for nothing but its turn.
@@ -210,7 +219,7 @@ fn line(report: &Report, ui: &Ui) {
     match report.result {
         Kind::Renewed => ui.print(&format!("{name}: {} ({reason}){until}, in {directory}", ui.good("renewed"))),
         Kind::Unchanged => ui.detail(&format!("{name}: unchanged ({reason}){until}")),
-        Kind::Failed => ui.note(&format!("{name}: {}: {reason}", ui.bad("failed"))),
+        Kind::Failed => ui.failed(name, reason),
     }
     for alternate in &report.alternates {
         ui.detail(&format!("{name}: the CA offers another chain: {alternate}"));

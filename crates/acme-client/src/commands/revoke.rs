@@ -29,7 +29,7 @@ pub(crate) fn run(config: &Config, options: &Revoke, mut ui: Ui) -> Result<Outco
     let pem = fs::read(&path).map_err(|error| Error::file("read", &path, error))?;
     let certificate = chain::leaf_der(&pem).map_err(|text| Error::failed(format!("{}: {text}", path.display())))?;
     state.prepare(&scene.ca.directory)?;
-    let lock = state.lock(name)?;
+    let lock = state.lock(name, State::patience())?;
     let lock = lock.ok_or_else(|| Error::failed(format!("another acme-client is working on {name} right now")))?;
 
     let terms = Terms { state: &state, sandbox: &config.sandbox, deadline: deadline(1) };

@@ -1,0 +1,144 @@
+//! The program under test, run as whoever runs the tests and, where that is root, as an ordinary user too.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use tempfile::TempDir;
+
+/// A user that every system has, and that owns nothing.
+const NOBODY: u32 = 65_534;
+
+/// Who runs the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum As {
+    /// Whoever runs the tests.
+    Caller,
+    /// An ordinary user, where the tests are run by root.
+    Nobody,
+}
+
+impl As {
+    /// Everybody that can be had.
+    pub(crate) fn all() -> Vec<Self> {
+        if is_root() {
+            vec![Self::Caller, Self::Nobody]
+        } else {
+            eprintln!("not run by root: only the part for ordinary users is tested");
+            vec![Self::Caller]
+        }
+    }
+}
+
+/// Whether the tests are run by root.
+pub(crate) fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+/// The program, and a directory of its own for its state and whatever else.
+#[derive(Debug)]
+pub(crate) struct Program {
+    user: As,
+    directory: TempDir,
+}
+
+/// What came of a run.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    pub(crate) status: Option<i32>,
+    pub(crate) stdout: String,
+    pub(crate) stderr: String,
+}
+
+impl Program {
+    pub(crate) fn new(user: As) -> Self {
+        let directory = tempfile::tempdir().expect("a directory");
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
+        let program = Self { user, directory };
+        program.own(program.directory.path());
+        program
+    }
+
+    /// The directory of its own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// A file that belongs to the user.
+    pub(crate) fn file(&self, name: &str, content: &str) -> String {
+        let path = self.path(name);
+        fs::write(&path, content).expect("written");
+        self.own(&path);
+        path.to_str().expect("text").to_owned()
+    }
+
+    /// A directory that belongs to the user.
+    pub(crate) fn make_directory(&self, name: &str) -> String {
+        let path = self.path(name);
+        fs::create_dir_all(&path).expect("made");
+        self.own(&path);
+        path.to_str().expect("text").to_owned()
+    }
+
+    fn own(&self, path: &Path) {
+        if self.user == As::Nobody {
+            chown(path, Some(NOBODY), Some(NOBODY)).expect("owned");
+        }
+    }
+
+    /// The state directory.
+    pub(crate) fn state(&self) -> PathBuf {
+        self.path("state")
+    }
+
+    /// The command line so far: with no configuration but what is given, and the state directory.
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(binary());
+        if !arguments.contains(&"--config") {
+            command.args(["--config", "/dev/null"]);
+        }
+        command.arg("--state").arg(self.state()).args(arguments).stdin(Stdio::null());
+        if self.user == As::Nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+
+    /// Runs it.
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs it with more in its environment.
+    pub(crate) fn run_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let roles = arguments.first() == Some(&"role");
+        let mut command = if roles { Command::new(binary()) } else { self.command(arguments) };
+        if roles {
+            command.args(arguments).stdin(Stdio::null());
+        }
+        command.env_remove("RUST_BACKTRACE").env_remove("SSL_CERT_FILE");
+        let output = command.envs(environment.iter().copied()).output().expect("run");
+        Ran {
+            status: output.status.code(),
+            stdout: String::from_utf8(output.stdout).expect("text"),
+            stderr: String::from_utf8(output.stderr).expect("text"),
+        }
+    }
+}
+
+/// A copy of the program where everybody can start it, for the directory it is built in may be private.
+pub(crate) fn binary() -> &'static Path {
+    static COPY: OnceLock<PathBuf> = OnceLock::new();
+    COPY.get_or_init(|| {
+        let path = std::env::temp_dir().join(format!("acme-client-test-{}", std::process::id()));
+        fs::create_dir_all(&path).expect("made");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+        let copy = path.join("acme-client");
+        fs::copy(env!("CARGO_BIN_EXE_acme-client"), &copy).expect("copied");
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
+        copy
+    })
+}
