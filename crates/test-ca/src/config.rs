@@ -29,8 +29,8 @@ pub struct Config {
     pub chain_length: usize,
     /// Whether a new order finds authorizations that are already valid for the account. Default no.
     pub authz_reuse: bool,
-    /// How often an order is seen `processing` after it was finalized. With 0 the reply to finalize says `valid`.
-    /// Default 0.
+    /// How many replies show an order `processing`, that to finalize included: with 0 this already says `valid`, with
+    /// 1 the first poll does. Default 0.
     pub processing: u32,
     /// How long to wait before fetching a challenge. Default none.
     pub validation_delay: Duration,

@@ -76,7 +76,9 @@ impl Csr {
         let signed = request.info.to_der().map_err(unreadable)?;
         UnparsedPublicKey::new(verification(&key, &request.algorithm)?, &key.bytes)
             .verify(&signed, request.signature.raw_bytes())
-            .map_err(|_| Problem::bad_csr("the CSR is not signed by its key, or the RSA key is not of 2048 to 8192 bits"))?;
+            .map_err(|_| {
+                Problem::bad_csr("the CSR is not signed by its key, or the RSA key is not of 2048 to 8192 bits")
+            })?;
         let names = alt_names(&request).map_err(unreadable)??;
         for name in common_names(&request) {
             if !names.contains(&name) {

@@ -23,6 +23,8 @@ pub(crate) enum Endpoint {
     Finalize(usize),
     Authz(usize),
     Challenge(usize),
+    /// A challenge of a type that nobody knows.
+    OtherChallenge(usize),
     /// A certificate, and which of its chains.
     Certificate(usize, usize),
     /// A path that leads nowhere.
@@ -46,6 +48,7 @@ impl fmt::Display for Endpoint {
             Self::Finalize(n) => write!(f, "/finalize/{n}"),
             Self::Authz(n) => write!(f, "/authz/{n}"),
             Self::Challenge(n) => write!(f, "/challenge/{n}"),
+            Self::OtherChallenge(n) => write!(f, "/challenge/{n}/other"),
             Self::Certificate(n, 0) => write!(f, "/certificate/{n}"),
             Self::Certificate(n, chain) => write!(f, "/certificate/{n}/{chain}"),
             Self::Unknown => f.write_str("/?"),

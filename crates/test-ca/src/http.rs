@@ -190,6 +190,7 @@ impl Reply {
 impl From<crate::problem::Problem> for Reply {
     fn from(problem: crate::problem::Problem) -> Self {
         let mut reply = Self::new(problem.status, Body::Problem(problem.to_json()));
+        reply.headers = problem.headers;
         if let Some(after) = &problem.retry_after {
             reply = reply.header("Retry-After", after.header(std::time::SystemTime::now()));
         }

@@ -114,7 +114,8 @@ impl Chain {
         let root = params.self_signed(&above)?;
         let mut pem = String::new();
         for depth in 1..length {
-            let (next, next_key) = (authority_params(&format!("Test CA Intermediate {number}.{depth}")), KeyPair::generate()?);
+            let (next, next_key) =
+                (authority_params(&format!("Test CA Intermediate {number}.{depth}")), KeyPair::generate()?);
             pem.insert_str(0, &next.signed_by(&next_key, &Issuer::from_params(&params, &above))?.pem());
             (params, above) = (next, next_key);
         }

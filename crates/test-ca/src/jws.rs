@@ -57,8 +57,8 @@ struct Protected {
 impl Jws {
     /// Takes a request body apart.
     pub(crate) fn parse(body: &[u8]) -> Result<Self, Problem> {
-        let flat: Flattened =
-            serde_json::from_slice(body).map_err(|e| Problem::malformed(format!("the body is no flattened JWS: {e}")))?;
+        let flat: Flattened = serde_json::from_slice(body)
+            .map_err(|e| Problem::malformed(format!("the body is no flattened JWS: {e}")))?;
         if flat.header.is_some() || flat.signatures.is_some() {
             return Err(Problem::malformed("a JWS has one signature and no unprotected header"));
         }
@@ -92,8 +92,9 @@ impl Jws {
     /// Checks the signature.
     pub(crate) fn verify(&self, key: &Key) -> Result<(), Problem> {
         if key.algorithm() != self.algorithm {
-            return Err(Problem::new(400, "badPublicKey", format!("this key does not sign with {}", self.algorithm))
-                .mistake());
+            return Err(
+                Problem::new(400, "badPublicKey", format!("this key does not sign with {}", self.algorithm)).mistake()
+            );
         }
         key.verify(self.input.as_bytes(), &self.signature)
             .map_err(|()| Problem::malformed("the signature of the JWS is wrong"))
@@ -112,7 +113,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    fn from_jwk(jwk: &Value) -> Result<Self, Problem> {
+    pub(crate) fn from_jwk(jwk: &Value) -> Result<Self, Problem> {
         let bad = |detail: &str| Problem::new(400, "badPublicKey", detail).mistake();
         if jwk.get("d").is_some() {
             return Err(bad("the \"jwk\" holds a private key; take it out of use"));

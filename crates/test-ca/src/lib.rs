@@ -31,11 +31,14 @@ mod faults;
 mod http;
 mod issuer;
 mod jws;
+mod lies;
+mod names;
 mod order;
 mod problem;
 mod server;
 mod spell;
 mod state;
+mod stop;
 mod time;
 mod tls;
 mod validate;
@@ -47,7 +50,7 @@ use std::sync::Arc;
 
 pub use config::{Config, Resolver, RetryAfter};
 pub use faults::{BadCertificate, Fault, Faults, Rule};
-pub use spell::{SpellError, SPELLINGS};
+pub use spell::{SPELLINGS, SpellError};
 
 use authority::Authority;
 use server::Server;

@@ -25,7 +25,7 @@ pub(crate) fn run(ui: &Ui) -> Result<Outcome> {
     // A port that is free now will be free in a moment.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(failed)?;
     let ca =
-        TestCa::start(CaConfig { names: Resolver::new().fallback(port), ..CaConfig::default() }).map_err(failed)?;
+        TestCa::start(CaConfig { names: Resolver::everywhere(port), ..CaConfig::default() }).map_err(failed)?;
     let ca_file = place.0.join("ca.pem");
     std::fs::write(&ca_file, ca.root_pem()).map_err(failed)?;
 
