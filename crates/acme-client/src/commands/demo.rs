@@ -24,8 +24,7 @@ pub(crate) fn run(ui: &Ui) -> Result<Outcome> {
     let place = Place::make()?;
     // A port that is free now will be free in a moment.
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).map_err(failed)?;
-    let ca =
-        TestCa::start(CaConfig { names: Resolver::everywhere(port), ..CaConfig::default() }).map_err(failed)?;
+    let ca = TestCa::start(CaConfig { names: Resolver::everywhere(port), ..CaConfig::default() }).map_err(failed)?;
     let ca_file = place.0.join("ca.pem");
     std::fs::write(&ca_file, ca.root_pem()).map_err(failed)?;
 

@@ -19,7 +19,7 @@ fn the_main_job_in_as_few_requests_as_possible() {
         let asked: Vec<String> = scene.ca.requests();
         let asked: Vec<&str> = asked.iter().map(String::as_str).collect();
         assert!(asked.len() <= 10, "{asked:#?}");
-        assert_eq!(scene.asked("new-nonce"), 1, "{asked:#?}");
+        assert!(scene.asked("new-nonce") <= 1, "{asked:#?}");
         assert!(scene.ca.violations().is_empty(), "{:?}", scene.ca.violations());
         assert_eq!(scene.ca.issued().len(), 1);
         assert_eq!(pem(&scene.live("a.example", "cert.pem")), scene.ca.issued()[0]);
@@ -126,10 +126,9 @@ fn a_configuration_with_a_certificate_that_cannot_be_had() {
         let scene = Scene::new(user);
         let touched = scene.program.path("touched");
         let directory = scene.program.make_directory("hooks");
-        let hook = scene.program.file(
-            "hooks/hook.sh",
-            &format!("#!/bin/sh\necho \"$ACME_CLIENT_NAMES\" >> {}\n", touched.display()),
-        );
+        let hook = scene
+            .program
+            .file("hooks/hook.sh", &format!("#!/bin/sh\necho \"$ACME_CLIENT_NAMES\" >> {}\n", touched.display()));
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("a mode");
         let listen = scene.address;
         let config = format!(
@@ -201,8 +200,11 @@ fn the_account_is_found_again_and_shown() {
         let registrations = files(&scene.program.state().join("registrations"));
         let path = registrations.first().expect("a registration");
         let text = fs::read_to_string(path).expect("text");
-        fs::write(path, text.replace(shown["account"].as_str().expect("a URL"), &format!("{}x", scene.ca.directory_url())))
-            .expect("written");
+        fs::write(
+            path,
+            text.replace(shown["account"].as_str().expect("a URL"), &format!("{}x", scene.ca.directory_url())),
+        )
+        .expect("written");
         let ran = scene.issue(&["c.example"]);
         assert_eq!(ran.status, Some(0), "an account that is not known is asked for anew: {ran:?}");
     }
@@ -210,7 +212,10 @@ fn the_account_is_found_again_and_shown() {
 
 #[test]
 fn two_runs_at_once_have_one_certificate() {
-    let scene = Scene::with(As::Caller, Config { validation_delay: std::time::Duration::from_millis(300), ..Config::default() });
+    let scene = Scene::with(
+        As::Caller,
+        Config { validation_delay: std::time::Duration::from_millis(300), ..Config::default() },
+    );
     let listen = scene.address.to_string();
     let line = ["issue", "a.example", "--listen", &listen];
     let first = scene.start(&line);
@@ -237,7 +242,8 @@ fn listens_on_ipv6_too() {
     let port = free_port().port();
     let v6 = format!("[::1]:{port}");
     let v4 = format!("127.0.0.1:{port}");
-    let ran = scene.run(&["issue", "six.example", "--listen", &v6, "--listen", &v4, "--listen", &scene.address.to_string()]);
+    let ran =
+        scene.run(&["issue", "six.example", "--listen", &v6, "--listen", &v4, "--listen", &scene.address.to_string()]);
     assert_eq!(ran.status, Some(0), "{ran:?}");
 }
 

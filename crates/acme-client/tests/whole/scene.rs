@@ -177,7 +177,8 @@ fn answer(mut stream: std::net::TcpStream, directory: &Path) {
     let request = String::from_utf8_lossy(&request);
     let path = request.split(' ').nth(1).unwrap_or_default().trim_start_matches('/');
     let path = directory.join(path);
-    let public = |path: &Path, bits| fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & bits == bits);
+    let public =
+        |path: &Path, bits| fs::metadata(path).is_ok_and(|metadata| metadata.permissions().mode() & bits == bits);
     let readable = public(&path, 0o004) && path.parent().is_some_and(|parent| public(parent, 0o005));
     let body = if readable { fs::read(&path).ok() } else { None };
     let (status, body) = body.map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));

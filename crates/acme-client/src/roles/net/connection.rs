@@ -135,9 +135,12 @@ impl Connection {
 
 /// The words for what is wrong with the other end's TLS.
 fn untrusted(error: &rustls::Error) -> String {
-    use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer};
+    use rustls::CertificateError::{
+        BadSignature, Expired, ExpiredContext, NotValidYet, NotValidYetContext, UnknownIssuer,
+    };
     match error {
-        rustls::Error::InvalidCertificate(UnknownIssuer) => {
+        // Two roots of the same name are told apart by their keys alone.
+        rustls::Error::InvalidCertificate(UnknownIssuer | BadSignature) => {
             "the server's certificate is not from an authority that this machine trusts; if it is an internal CA, \
              say which root to trust with --ca-file"
                 .to_owned()
