@@ -9,7 +9,7 @@ use crate::http::{Body, Reply, reason};
 use crate::stop::Stop;
 
 const CHUNK: usize = 1000;
-const PADDING: [u8; 65_536] = [b' '; 65_536];
+static PADDING: [u8; 65_536] = [b' '; 65_536];
 
 /// Whether a fault is one of these, and can have an effect on `reply`.
 pub(crate) fn concerns(fault: &Fault, reply: &Reply, with_body: bool) -> bool {
@@ -89,7 +89,7 @@ impl Message {
             body.clear();
         }
         let head = head.into_bytes();
-        let cut = cut.map(|after| after.unwrap_or((to_u64(head.len() + body.len()) + padding) / 2));
+        let cut = cut.map(|after| after.unwrap_or_else(|| (to_u64(head.len() + body.len()) + padding) / 2));
         Self { head, body, padding, chunked, cut, drip }
     }
 

@@ -23,6 +23,7 @@ pub(crate) enum As {
 
 impl As {
     /// Everybody that can be had.
+    #[expect(clippy::print_stderr, reason = "what is not tested is said")]
     pub(crate) fn all() -> Vec<Self> {
         if is_root() {
             vec![Self::Caller, Self::Nobody]
