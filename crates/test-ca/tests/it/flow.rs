@@ -5,14 +5,14 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
-use rcgen::{KeyPair, PublicKeyData};
+use rcgen::PublicKeyData;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer, UnixTime};
+use rustls::pki_types::{CertificateDer, UnixTime};
 use serde_json::{Value, json};
 use test_ca::{Config, Resolver, RetryAfter, TestCa};
 use x509_cert::der::{Decode, Encode};
 
-use crate::client::{Client, Response, Signer, csr, http_01, sign};
+use crate::client::{Client, Response, Signer, http_01, sign};
 use crate::web::Web;
 
 /// Leaf first.
@@ -36,70 +36,6 @@ pub(crate) fn is_trusted(chain: &[CertificateDer<'static>], root: &str, name: &s
 fn spki(leaf: &[u8]) -> Vec<u8> {
     let leaf = x509_cert::Certificate::from_der(leaf).unwrap();
     leaf.tbs_certificate().subject_public_key_info().to_der().unwrap()
-}
-
-#[test]
-fn issues_for_every_kind_of_account_key() {
-    let web = Web::start();
-    let ca = TestCa::start(web.config()).unwrap();
-    for key in [Signer::p256(), Signer::p384(), Signer::rsa()] {
-        let mut client = Client::new(&ca, key);
-        client.fetch_directory();
-        assert_eq!(client.register().status, 201);
-        let (key, response) = client.issue(&["b.example", "a.example"], &web);
-        let chain = chain(&response);
-        assert_eq!(chain.len(), 2);
-        for name in ["a.example", "b.example"] {
-            assert!(is_trusted(&chain, &ca.issuer_root_pem(), name));
-        }
-        assert!(!is_trusted(&chain, &ca.issuer_root_pem(), "c.example"));
-        assert!(!is_trusted(&chain, &ca.root_pem(), "a.example"), "the two roots are not the same");
-        assert_eq!(spki(&chain[0]), key.subject_public_key_info());
-        assert_eq!(ca.issued().last().unwrap(), &chain[0].to_vec());
-    }
-    assert_eq!(web.hosts.lock().unwrap().len(), 6);
-    assert!(web.hosts.lock().unwrap().contains(&"b.example".to_owned()));
-    assert_eq!(ca.violations(), Vec::<String>::new());
-}
-
-#[test]
-fn issues_for_p384_and_rsa_certificate_keys() {
-    let web = Web::start();
-    let ca = TestCa::start(web.config()).unwrap();
-    let mut client = Client::registered(&ca);
-    let rsa = PrivatePkcs8KeyDer::from(include_bytes!("rsa-2048.pkcs8.der").to_vec());
-    let keys = [KeyPair::generate_for(&rcgen::PKCS_ECDSA_P384_SHA384).unwrap(), KeyPair::try_from(&rsa).unwrap()];
-    for key in keys {
-        let (_, order) = client.ready_order(&["a.example"], &web);
-        let order = client.finalize_with(&order, &csr(&["a.example"], &key)).json();
-        let chain = chain(&client.get(order["certificate"].as_str().unwrap()));
-        assert!(is_trusted(&chain, &ca.issuer_root_pem(), "a.example"));
-        assert_eq!(spki(&chain[0]), key.subject_public_key_info());
-    }
-}
-
-#[test]
-fn writes_every_request_down_with_names_for_its_paths() {
-    let web = Web::start();
-    let ca = TestCa::start(web.config()).unwrap();
-    let mut client = Client::registered(&ca);
-    client.issue(&["a.example"], &web);
-    let mut log = ca.requests();
-    log.dedup();
-    let expected = [
-        "GET /directory 200",
-        "HEAD /new-nonce 200",
-        "POST /new-account 201",
-        "POST /new-order 201",
-        "POST /authz/0 200",
-        "POST /challenge/0 200",
-        "POST /authz/0 200",
-        "POST /order/0 200",
-        "POST /finalize/0 200",
-        "POST /order/0 200",
-        "POST /certificate/0 200",
-    ];
-    assert_eq!(log, expected);
 }
 
 #[test]
