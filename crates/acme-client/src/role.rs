@@ -185,7 +185,9 @@ fn live<A: Actor>() -> Result<(), String> {
     let failed = match act::<A>(&control) {
         Ok(()) | Err(Stop::Over) => return Ok(()),
         Err(Stop::Own(text)) => Failed::Own(fitting(&text)),
-        Err(Stop::Peer(error)) => Failed::Peer(error.to_string()),
+        // That a peer is gone has a cause somewhere else; all the other errors of a channel are causes.
+        Err(Stop::Peer(error)) if error.is_vanished() => Failed::Peer(error.to_string()),
+        Err(Stop::Peer(error)) => Failed::Own(error.to_string()),
     };
     // If the supervisor is gone as well there is nobody left to tell.
     let _ = control.0.send(&FromRole::Failed(failed));

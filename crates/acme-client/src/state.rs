@@ -180,9 +180,8 @@ impl State {
         make(&home, 0o755, None)?;
         let live = self.live_generation(name).unwrap_or(0);
         let mut record = self.record(name);
-        let resume = record
-            .resumable(definition, directory, live)
-            .filter(|(generation, _)| self.generation(name, *generation).join("privkey.pem").exists());
+        // If its key was lost in between, store will not have the certificate, and another order is made.
+        let resume = record.resumable(definition, directory, live);
         let generations = generations(&home)?;
         let kept = resume.as_ref().map(|(generation, _)| *generation);
         for generation in generations.iter().filter(|generation| **generation > live && Some(**generation) != kept) {

@@ -10,6 +10,8 @@ use serde::Serialize;
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::SubjectAltName;
 use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::name::Name;
+use x509_cert::spki::ObjectIdentifier;
 
 /// Certificates that a chain may have. Real ones have two to four.
 const MAX_CHAIN: usize = 10;
@@ -123,12 +125,36 @@ fn describe(certificate: &Certificate) -> Result<Facts, String> {
     names.dedup();
     Ok(Facts {
         names,
-        issuer: tbs.issuer().to_string(),
+        issuer: readable(tbs.issuer()),
         serial: tbs.serial_number().as_bytes().iter().map(|byte| format!("{byte:02x}")).collect(),
         not_before: tbs.validity().not_before.to_unix_duration().as_secs(),
         not_after: tbs.validity().not_after.to_unix_duration().as_secs(),
     })
 }
+
+/// A name as people write it (RFC 4514): the last part first. Parts of other types than the usual ones are left out, and
+/// so is the table of all types that there are, which every process would carry.
+fn readable(name: &Name) -> String {
+    let parts: Vec<String> = name
+        .iter()
+        .filter_map(|part| {
+            let (_, key) = PARTS.iter().find(|(oid, _)| *oid == part.oid)?;
+            let value = String::from_utf8_lossy(part.value.value()).replace('\\', "\\\\").replace(',', "\\,");
+            Some(format!("{key}={}", privsep::printable(&value)))
+        })
+        .collect();
+    parts.into_iter().rev().collect::<Vec<_>>().join(",")
+}
+
+/// The types of a name's parts that CAs use, RFC 4519 section 2.
+const PARTS: [(ObjectIdentifier, &str); 6] = [
+    (ObjectIdentifier::new_unwrap("2.5.4.3"), "CN"),
+    (ObjectIdentifier::new_unwrap("2.5.4.6"), "C"),
+    (ObjectIdentifier::new_unwrap("2.5.4.7"), "L"),
+    (ObjectIdentifier::new_unwrap("2.5.4.8"), "ST"),
+    (ObjectIdentifier::new_unwrap("2.5.4.10"), "O"),
+    (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
+];
 
 fn names_are(facts: &Facts, wanted: &[DnsName]) -> Result<(), String> {
     let mut wanted: Vec<&str> = wanted.iter().map(DnsName::as_str).collect();
@@ -200,4 +226,21 @@ fn signed(leaf: &CertificateDer<'_>, issuers: &[CertificateDer<'_>], now: u64) -
 
 fn to_pem(der: &[u8]) -> Result<String, String> {
     der::pem::encode_string("CERTIFICATE", der::pem::LineEnding::LF, der).map_err(|error| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_is_shown_as_people_write_it() {
+        for (name, shown) in [
+            ("CN=R10,O=Let's Encrypt,C=US", "CN=R10,O=Let's Encrypt,C=US"),
+            (r"CN=One\, of two,OU=x", r"CN=One\, of two,OU=x"),
+            // The escape sequence arrives as text, and a part of a type that is not in the list not at all.
+            (r"CN=a\1b[31mb,UID=u", r"CN=a\u{1b}[31mb"),
+        ] {
+            assert_eq!(readable(&name.parse().expect("a name")), shown);
+        }
+    }
 }

@@ -76,7 +76,9 @@ impl Actor for Challenge {
         }
         let passed = usize::try_from(setup.sockets).unwrap_or(0).min(links.extra.len());
         let listeners = Listeners::acquire(links.extra.drain(..passed).collect(), &setup.listen);
-        let files = u64::try_from(webroots.len()).unwrap_or(u64::MAX).saturating_add(listener::MAX_CONNECTIONS + 64);
+        let each = 2 + 2 * webroot::MAX_FILES;
+        let files = u64::try_from(webroots.len()).unwrap_or(u64::MAX).saturating_mul(each);
+        let files = files.saturating_add(listener::MAX_CONNECTIONS + 64);
         let challenge = Self {
             net: links.take(Role::Net)?,
             account: links.take(Role::Account)?,
@@ -129,6 +131,7 @@ impl Challenge {
             };
             if ready.contains(&1) && self.account.is_ready()? {
                 let ThumbprintIs(thumbprint) = self.account.receive(None)?;
+                self.webroots.iter_mut().flatten().for_each(|webroot| webroot.clear_away(&thumbprint));
                 if self.thumbprint.replace(thumbprint).is_some() {
                     return Err(self.account.out_of_turn("thumbprint").into());
                 }

@@ -44,8 +44,10 @@ impl Actor for Dial {
         let mut ports: Vec<u16> = targets.iter().map(|(_, port)| *port).collect();
         ports.push(resolve::PORT);
         let dial = Self { net: links.take(Role::Net)?, targets, resolver };
-        // One socket for a query, one for a connection, and those it holds already.
-        Ok((dial, sandbox.connect_ports(&ports).max_open_files(16)))
+        // One socket for a query, one for a connection, and those it holds already would do. But the kernel refuses to
+        // pass a descriptor on while more than this many of the same user's are on their way, whosever they are (unix(7),
+        // ETOOMANYREFS), and an ordinary user has other programs too.
+        Ok((dial, sandbox.connect_ports(&ports).max_open_files(1024)))
     }
 
     fn serve(self, control: &Control) -> Result<(), Stop> {

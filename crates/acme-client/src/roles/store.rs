@@ -110,9 +110,10 @@ impl Actor for Store {
             let channels: Vec<_> = net.chain(self.keys.iter().map(|keys| keys.as_fd())).collect();
             match control.wait(&channels, None)? {
                 Wake::Order(ToRole::Note(job, text)) => {
-                    // The failure is what matters; that it cannot be written down as well is worth a line.
+                    // The failure is what the user is told; that it cannot be written down as well, for want of room
+                    // most likely, would be a second error for one cause.
                     if let Err(text) = self.note(job, text) {
-                        control.warn(&text)?;
+                        control.detail(&text)?;
                     }
                 }
                 Wake::Order(order) => return Err(Control::unexpected(&order)),

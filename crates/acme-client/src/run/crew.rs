@@ -265,6 +265,8 @@ impl Crew {
             match self.next(Some(until.saturating_duration_since(Instant::now()))) {
                 Err(_) | Ok(Event::Nothing | Event::Interrupted) => break,
                 Ok(Event::Said(role, line)) => crate::ui::said(role, &line),
+                // What the others have told meanwhile, as they may, has nothing to do with it.
+                Ok(Event::Told(_, told)) if !matches!(told, FromRole::Failed(_)) => {}
                 Ok(event) => self.weigh(event, &mut own, &mut peer),
             }
         }

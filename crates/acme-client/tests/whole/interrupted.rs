@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use test_ca::{Config, Fault, Faults};
 
 use crate::program::{As, is_root};
-use crate::scene::{Scene, files, wait_until};
+use crate::scene::{Scene, WebServer, files, wait_until};
 
 /// The roles that a run has started, by name.
 fn roles(supervisor: &Child) -> Vec<(String, i32)> {
@@ -116,6 +116,49 @@ fn a_run_that_was_killed_is_gone_on_with() {
         assert_eq!(scene.asked("/new-order"), 1, "the order of the first run was gone on with");
         assert_eq!(scene.ca.issued().len(), 1, "and so was its certificate");
         assert_eq!(files(&scene.program.state().join("journal")), [] as [std::path::PathBuf; 0]);
+    }
+}
+
+#[test]
+fn a_run_that_was_killed_before_it_had_a_key_is_gone_on_with() {
+    for user in As::all() {
+        let scene = Scene::new(user);
+        let webroot = scene.program.make_directory("www");
+        // Before the CA looks for a proof: one that it does not find would be the end of the order.
+        scene.faults(Fault::Hang.at("/authz"));
+        let mut child = scene.start(&["issue", "a.example", "--webroot", &webroot]);
+        wait_until("the authorization is asked for", || scene.asked("/authz") > 0);
+        child.kill().expect("killed");
+        child.wait().expect("ended");
+        scene.faults(Faults::none());
+        let _server = WebServer::serve(scene.address, webroot.clone().into());
+        let ran = scene.run(&["issue", "a.example", "--webroot", &webroot]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        scene.assert_whole("a.example");
+        assert_eq!(scene.asked("/new-order"), 1, "the order of the first run was gone on with");
+        assert_eq!(files(webroot.as_ref()), [] as [std::path::PathBuf; 0], "a proof was left");
+    }
+}
+
+#[test]
+fn a_proof_that_a_killed_run_has_left_is_cleared_away() {
+    for user in As::all() {
+        let scene = Scene::new(user);
+        let webroot = scene.program.make_directory("www");
+        let mut child = hanging(&scene, &webroot);
+        // Nobody is left to take it back, and the next run has nothing to do with this order.
+        let processes = roles(&child);
+        for way in [Signal::STOP, Signal::KILL] {
+            signal(i32::try_from(child.id()).expect("a number"), way);
+            processes.iter().for_each(|(_, pid)| signal(*pid, way));
+        }
+        child.wait().expect("ended");
+        scene.faults(Faults::none());
+        let _server = WebServer::serve(scene.address, webroot.clone().into());
+        assert_eq!(files(webroot.as_ref()).len(), 1, "the proof is there");
+        let ran = scene.run(&["issue", "b.example", "--webroot", &webroot]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert_eq!(files(webroot.as_ref()), [] as [std::path::PathBuf; 0], "a proof was left");
     }
 }
 

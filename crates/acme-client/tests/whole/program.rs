@@ -134,6 +134,7 @@ impl Program {
 pub(crate) fn binary() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
+        remove_stale_copies();
         let path = std::env::temp_dir().join(format!("acme-client-test-{}", std::process::id()));
         fs::create_dir_all(&path).expect("made");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
@@ -142,4 +143,15 @@ pub(crate) fn binary() -> &'static Path {
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
         copy
     })
+}
+
+/// Nobody is there to remove the copy when tests end, so the next ones do.
+fn remove_stale_copies() {
+    for entry in fs::read_dir(std::env::temp_dir()).expect("a directory").flatten() {
+        let name = entry.file_name();
+        let Some(pid) = name.to_str().and_then(|name| name.strip_prefix("acme-client-test-")) else { continue };
+        if pid.parse::<u32>().is_ok() && !Path::new("/proc").join(pid).exists() {
+            let _ = fs::remove_dir_all(entry.path());
+        }
+    }
 }
