@@ -18,7 +18,7 @@ use crate::run::{Flow, Next, Runner, task};
 use crate::session::{Now, Reply, Session};
 use crate::task::{Action, Outcome};
 use crate::url::Url;
-use crate::validate::{Backoff, Do, FIRST_POLL, Unusable, Validations};
+use crate::validate::{Backoff, Do, FINAL_POLL, Unusable, Validations};
 
 /// What [`Issue`] has to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -365,8 +365,7 @@ impl IssueFlow {
         let retry_after = retry_after.filter(|wait| !wait.is_zero());
         let wait = match (retry_after, asked) {
             (Some(wait), _) => wait,
-            // Few CAs take longer to sign than to validate.
-            (None, Asked::Finalize) if self.finalizations == 1 => FIRST_POLL,
+            (None, Asked::Finalize) if self.finalizations == 1 => FINAL_POLL,
             (None, _) => self.backoff.next(),
         };
         self.step = Step::Poll(now.mono.saturating_add(wait), retry_after);

@@ -12,7 +12,11 @@ use crate::url::Url;
 
 /// How long after the challenge was posted its authorization is looked at for the first time. Validating by http-01
 /// takes a CA nearby some 10 to 30 ms; one that takes longer says so in the reply to this first look.
-pub const FIRST_POLL: Duration = Duration::from_millis(40);
+pub const FIRST_POLL: Duration = Duration::from_millis(30);
+
+/// How long after it was finalized an order is looked at for the first time, if the server does not say: a CA that signs
+/// at once takes a few milliseconds.
+pub(crate) const FINAL_POLL: Duration = Duration::from_millis(15);
 
 /// The waits between looks, where the server does not say how long: 0.1 s, doubling, at most 5 s.
 #[derive(Clone, Copy, Debug, Default)]

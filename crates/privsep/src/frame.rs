@@ -28,6 +28,10 @@ impl Deadline {
         Self(timeout.and_then(|timeout| Instant::now().checked_add(timeout)))
     }
 
+    fn is_over(self) -> bool {
+        self.remaining().is_some_and(|left| left.is_zero())
+    }
+
     fn remaining(self) -> Option<Duration> {
         self.0.map(|at| at.saturating_duration_since(Instant::now()))
     }
@@ -96,6 +100,10 @@ pub(crate) fn write_with(
             Ok(sent) => return write_all(to, frame.get(sent..).unwrap_or_default(), deadline),
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => wait_for(to, PollFlags::OUT, deadline)?,
+            // unix(7): too many descriptors of this user are on their way, whosever they are. They arrive in a moment.
+            Err(Errno::TOOMANYREFS) if !deadline.is_over() => {
+                poll(&mut [], Deadline::after(Some(Duration::from_millis(5)))).map_err(Fault::Io)?;
+            }
             Err(Errno::PIPE | Errno::CONNRESET) => return Err(Fault::Vanished),
             Err(error) => return Err(Fault::Io(error.into())),
         }

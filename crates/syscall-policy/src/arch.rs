@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use crate::tables;
+use crate::tables::{self, Table};
 
 /// A Linux system call interface, as `seccomp_data.arch` names it.
 ///
@@ -148,36 +148,35 @@ impl Arch {
 
     /// Its calls: name and number, in the order of the numbers.
     #[must_use]
-    pub const fn table(self) -> &'static [(&'static str, u32)] {
+    pub const fn table(self) -> Table {
         match self {
-            Self::X86_64 => tables::x86_64::TABLE,
-            Self::I386 => tables::i386::TABLE,
-            Self::Aarch64 => tables::aarch64::TABLE,
-            Self::Arm => tables::arm::TABLE,
-            Self::Riscv64 => tables::riscv64::TABLE,
-            Self::Riscv32 => tables::riscv32::TABLE,
-            Self::S390x => tables::s390x::TABLE,
-            Self::PowerPc64Le | Self::PowerPc64 => tables::powerpc64::TABLE,
-            Self::PowerPc => tables::powerpc::TABLE,
-            Self::Mips | Self::MipsEl => tables::mips::TABLE,
-            Self::Mips64 | Self::Mips64El => tables::mips64::TABLE,
-            Self::LoongArch64 => tables::loongarch64::TABLE,
-            Self::Sparc => tables::sparc::TABLE,
-            Self::Sparc64 => tables::sparc64::TABLE,
+            Self::X86_64 => tables::X86_64,
+            Self::I386 => tables::I386,
+            Self::Aarch64 => tables::AARCH64,
+            Self::Arm => tables::ARM,
+            Self::Riscv64 => tables::RISCV64,
+            Self::Riscv32 => tables::RISCV32,
+            Self::S390x => tables::S390X,
+            Self::PowerPc64Le | Self::PowerPc64 => tables::POWERPC64,
+            Self::PowerPc => tables::POWERPC,
+            Self::Mips | Self::MipsEl => tables::MIPS,
+            Self::Mips64 | Self::Mips64El => tables::MIPS64,
+            Self::LoongArch64 => tables::LOONGARCH64,
+            Self::Sparc => tables::SPARC,
+            Self::Sparc64 => tables::SPARC64,
         }
     }
 
     /// The number of a call, if the architecture has it.
     #[must_use]
     pub fn number(self, name: &str) -> Option<u32> {
-        self.table().iter().find(|(known, _)| *known == name).map(|(_, number)| *number)
+        self.table().iter().find(|(known, _)| *known == name).map(|(_, number)| number)
     }
 
     /// The name of a number, if it is in the table.
     #[must_use]
     pub fn name_of(self, number: u32) -> Option<&'static str> {
-        let table = self.table();
-        table.binary_search_by_key(&number, |(_, known)| *known).ok().map(|at| table[at].0)
+        self.table().name_of(number)
     }
 
     /// Its name, as compilers write it.

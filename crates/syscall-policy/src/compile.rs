@@ -49,11 +49,11 @@ fn ranges(policy: &Policy, arch: Arch) -> Vec<Range> {
     let index = Index::new();
     let mut ranges = Vec::new();
     let mut next = 0;
-    for (name, number) in arch.table() {
-        if *number > next {
+    for (name, number) in arch.table().iter() {
+        if number > next {
             append(&mut ranges, next, unknown.clone(), 1);
         }
-        append(&mut ranges, *number, policy.answer_about(arch, name, index.call(name)), weight(name));
+        append(&mut ranges, number, policy.answer_about(arch, name, index.call(name)), weight(name));
         next = number + 1;
     }
     append(&mut ranges, next, unknown, 1);

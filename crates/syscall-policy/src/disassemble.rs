@@ -65,7 +65,9 @@ fn compared(arch: Arch, at: usize, instruction: &Instruction, code: u16, held: H
         bpf::GREATER => ">",
         bpf::AT_LEAST => ">=",
         bpf::ANY_BIT => "&",
-        _ => return format!("?{code:#x} {} {} {:#x}", instruction.jt, instruction.jf, instruction.k),
+        _ => {
+            return format!("?{code:#x} {} {} {:#x}", instruction.jt, instruction.jf, instruction.k);
+        }
     };
     let (holds, fails) = (target(at, instruction.jt.into()), target(at, instruction.jf.into()));
     format!("if {operator} {} go {holds} else {fails}", operand(arch, instruction.k, held))

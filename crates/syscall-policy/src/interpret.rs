@@ -71,7 +71,9 @@ pub fn check(program: &[Instruction]) -> Result<(), Invalid> {
             {
                 return Err(Invalid::Jump(at));
             }
-            bpf::RETURN if bpf::decode(instruction.k).is_none() => return Err(Invalid::Verdict(at)),
+            bpf::RETURN if bpf::decode(instruction.k).is_none() => {
+                return Err(Invalid::Verdict(at));
+            }
             bpf::LOAD | bpf::JUMP | bpf::AND | bpf::RETURN => {}
             bpf::EQUAL | bpf::GREATER | bpf::AT_LEAST | bpf::ANY_BIT => {}
             _ => return Err(Invalid::Instruction(at)),

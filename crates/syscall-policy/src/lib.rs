@@ -49,3 +49,4 @@ pub use errno::Errno;
 pub use policy::{Answer, Data, Policy, Verdict};
 pub use proof::{Proof, Refuted, prove};
 pub use rule::{Arm, Condition, Decision, Rule, Width};
+pub use tables::Table;

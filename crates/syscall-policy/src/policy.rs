@@ -155,7 +155,7 @@ impl Policy {
                 rule.otherwise == Decision::Allow || rule.arms.iter().any(|arm| arm.then == Decision::Allow)
             }
         };
-        arch.table().iter().map(|(name, _)| *name).filter(|name| allows(name)).collect()
+        arch.table().iter().map(|(name, _)| name).filter(|name| allows(name)).collect()
     }
 
     pub(crate) const fn own_process(&self) -> Option<u32> {

@@ -165,7 +165,7 @@ fn arch_cells(arch: Arch, program: &[Instruction]) -> BTreeSet<u32> {
 
 /// One number of each cell: all that are in the table, and all constants of the filter.
 fn number_cells(arch: Arch, program: &[Instruction]) -> BTreeSet<u32> {
-    let known = arch.table().iter().map(|(_, number)| *number);
+    let known = arch.table().iter().map(|(_, number)| number);
     let x32 = [0x4000_0000, 0x4000_0000 + 512];
     cuts(known.chain(program.iter().map(|instruction| instruction.k)).chain(x32))
 }
@@ -210,7 +210,9 @@ fn program_atoms(program: &[Instruction], arch: Arch, token: u32, nr: u32) -> Re
         if !seen.insert((at, accumulator)) {
             continue;
         }
-        let Some(instruction) = program.get(at) else { return Err(Refuted::Invalid(Invalid::End)) };
+        let Some(instruction) = program.get(at) else {
+            return Err(Refuted::Invalid(Invalid::End));
+        };
         match (instruction.code, accumulator) {
             (bpf::RETURN, _) => {}
             (bpf::LOAD, _) => ways.push((at + 1, Accumulator::load(arch, token, nr, at, instruction.k)?)),

@@ -11,7 +11,7 @@ fn every_call_of_every_architecture_has_exactly_one_class() {
     for (name, class) in calls::names() {
         assert!(classes.insert(name, class).is_none(), "{name} is in the table twice");
     }
-    let known: BTreeSet<_> = Arch::ALL.iter().flat_map(|arch| arch.table()).map(|(name, _)| *name).collect();
+    let known: BTreeSet<_> = Arch::ALL.iter().flat_map(|arch| arch.table().iter()).map(|(name, _)| name).collect();
     let missing: Vec<_> = known.iter().filter(|name| !classes.contains_key(*name)).collect();
     assert!(missing.is_empty(), "no class for {missing:?}");
     let unknown: Vec<_> = classes.keys().filter(|name| !known.contains(*name)).collect();
@@ -142,7 +142,9 @@ fn calls_that_broke_other_sandboxes_never_kill() {
         let call = calls::call(name).unwrap_or_else(|| panic!("{name} is in no line"));
         assert!(matches!(call.refusal, Refusal::Soft(_)), "{name}");
         for arch in Arch::ALL {
-            let Some(number) = arch.number(name) else { continue };
+            let Some(number) = arch.number(name) else {
+                continue;
+            };
             assert!(matches!(nothing.verdict(arch, number, &[0; 6]), Verdict::Errno(_)), "{name} on {arch}");
         }
     }

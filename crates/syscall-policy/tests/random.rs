@@ -71,7 +71,7 @@ proptest! {
     ) {
         let filter = compile(&policy, arch);
         for (at, args, small) in calls {
-            let nr = arch.table().get(at).map_or_else(|| u32::try_from(at).unwrap(), |(_, nr)| *nr);
+            let nr = arch.table().get(at).map_or_else(|| u32::try_from(at).unwrap(), |(_, nr)| nr);
             let args = if small { args.map(|value| value & 0x0000_0001_0000_0007) } else { args };
             let data = Data { nr, arch: arch.token(), instruction_pointer: 1, args };
             prop_assert_eq!(interpret::run(&filter, arch, &data).unwrap().verdict, policy.verdict_on(arch, &data));

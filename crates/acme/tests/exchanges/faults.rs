@@ -30,7 +30,7 @@ fn a_bad_nonce_is_replaced_by_the_one_of_the_rejection() {
     world.issue(NAME).unwrap();
     assert_eq!(world.count("POST /new-order"), 6);
     assert_eq!(world.count("HEAD /nonce"), 0);
-    assert_eq!(world.elapsed(), Duration::from_millis(40), "there is nothing to wait for");
+    assert_eq!(world.elapsed(), Duration::from_millis(30), "there is nothing to wait for");
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn silence_at_every_step() {
         world.ca.instead.push_back((path, Instead::Silence("connection closed")));
         world.register().unwrap();
         world.issue(NAME).unwrap_or_else(|error| panic!("{path}: {error}"));
-        assert_eq!(world.elapsed(), Duration::from_millis(40), "the first repetition does not wait");
+        assert_eq!(world.elapsed(), Duration::from_millis(30), "the first repetition does not wait");
     }
 }
 

@@ -25,7 +25,7 @@ fn no_request_more_than_needed() {
             "POST /authz/0",
             "publish example.org",
             "POST /challenge/0",
-            "wait 40",
+            "wait 30",
             "POST /authz/0",
             "withdraw example.org",
             "csr",
@@ -37,7 +37,7 @@ fn no_request_more_than_needed() {
         outcome,
         Outcome::Issued { chain_pem: chain(2).into_bytes(), order: url("/order/1"), alternates: vec![] }
     );
-    assert_eq!(world.elapsed(), Duration::from_millis(40));
+    assert_eq!(world.elapsed(), Duration::from_millis(30));
 }
 
 #[test]
@@ -70,7 +70,7 @@ fn a_certificate_that_takes_its_time() {
         [
             "csr",
             "POST /finalize/1",
-            "wait 40",
+            "wait 15",
             "POST /order/1",
             "wait 100",
             "POST /order/1",
@@ -87,7 +87,7 @@ fn polls_become_rarer_up_to_five_seconds() {
     world.ca.validation_takes = 10;
     world.issue(NAME).unwrap();
     let waits: Vec<_> = world.log.iter().filter(|entry| entry.starts_with("wait")).map(String::as_str).collect();
-    let expected = [40, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000].map(|ms| format!("wait {ms}"));
+    let expected = [30, 100, 200, 400, 800, 1600, 3200, 5000, 5000, 5000].map(|ms| format!("wait {ms}"));
     assert_eq!(waits, expected);
 }
 
@@ -98,7 +98,7 @@ fn polls_as_the_ca_asks() {
     world.ca.retry_after = Some("3");
     world.issue(NAME).unwrap();
     let waits: Vec<_> = world.log.iter().filter(|entry| entry.starts_with("wait")).map(String::as_str).collect();
-    assert_eq!(waits, ["wait 40", "wait 3000", "wait 3000", "wait 3000"]);
+    assert_eq!(waits, ["wait 30", "wait 3000", "wait 3000", "wait 3000"]);
 }
 
 #[test]
@@ -117,7 +117,7 @@ fn retry_after_of_zero_or_nonsense_does_not_make_a_storm() {
 fn retry_after_as_a_date() {
     let mut world = World::registered();
     world.ca.validation_takes = 2;
-    // START is 2026-05-28 20:26:40 UTC; 40 ms later it is still that second.
+    // START is 2026-05-28 20:26:40 UTC; 30 ms later it is still that second.
     world.ca.retry_after = Some("Thu, 28 May 2026 20:26:47 GMT");
     world.issue(NAME).unwrap();
     assert_eq!(world.count("wait 7000"), 1, "{:?}", world.log);
@@ -138,7 +138,7 @@ fn several_names_are_published_before_the_first_is_looked_at() {
             "POST /challenge/0",
             "publish b.example",
             "POST /challenge/1",
-            "wait 40",
+            "wait 30",
             "POST /authz/0",
             "withdraw a.example",
             "POST /authz/1",
@@ -187,7 +187,7 @@ fn a_challenge_met_at_once_is_not_looked_at_again() {
     world.ca.validation_takes = 0;
     world.issue(NAME).unwrap();
     assert_eq!(world.count("POST /authz/0"), 1);
-    assert_eq!(world.count("wait 40"), 0);
+    assert_eq!(world.count("wait 30"), 0);
 }
 
 #[test]
@@ -226,7 +226,7 @@ fn order_not_ready_is_waited_for() {
         [
             "csr",
             "POST /finalize/1",
-            "wait 40",
+            "wait 15",
             "POST /order/1",
             "POST /finalize/1",
             "wait 100",
