@@ -152,6 +152,9 @@ pub(crate) struct Doctor {
     /// In which way it comes to grief
     #[arg(long, value_enum, requires = "role")]
     pub(crate) drill: Option<DrillKind>,
+    /// Where to try things out. Given by the process that removes it afterwards, which one that is sealed cannot
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) place: Option<PathBuf>,
 }
 
 /// Ways to come to grief.

@@ -6,7 +6,8 @@
 use std::net::TcpListener;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::process::Command;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acme::{DnsName, Url};
 use portcullis::LayerReport;
@@ -49,18 +50,29 @@ pub(crate) fn run(config: &Config, options: &Doctor, ui: &Ui) -> Result<Outcome>
         }
         _ => None,
     };
-    let place = Place::make()?;
+    let Some(place) = &options.place else { return from_outside() };
     // Before anything is given up: afterwards this process could not tell.
     let machine = portcullis::machine();
-    let outcome = examine(config, drill, &place, &machine, ui);
-    drop(place);
-    outcome
+    examine(config, drill, place, &machine, ui)
+}
+
+/// Has a process of its own do all this: it is sealed in the end, and could not clear up after itself.
+fn from_outside() -> Result<Outcome> {
+    let place = Place::make()?;
+    let failed = |error| Error::failed(format!("doctor cannot start: {error}"));
+    let program = std::env::current_exe().map_err(failed)?;
+    let status = Command::new(program).args(std::env::args_os().skip(1)).arg("--place").arg(&place.0).status();
+    match status.map_err(failed)?.code() {
+        Some(0) => Ok(Outcome::Done),
+        Some(_) => Ok(Outcome::Failed),
+        None => Err(Error::failed("the supervisor was killed")),
+    }
 }
 
 fn examine(
     config: &Config,
     drill: Option<(Role, DrillKind)>,
-    place: &Place,
+    place: &Path,
     machine: &[LayerReport],
     ui: &Ui,
 ) -> Result<Outcome> {
@@ -69,7 +81,7 @@ fn examine(
     let address = listener.local_addr().map_err(|error| Error::failed(error.to_string()))?;
     let directory = Url::parse(&format!("https://{address}/")).map_err(|error| Error::failed(error.to_string()))?;
     let config = Config {
-        state: place.0.join("state"),
+        state: place.join("state"),
         directory: directory.clone(),
         allow_hosts: Vec::new(),
         contact: Vec::new(),
@@ -119,12 +131,12 @@ fn examine(
     show(machine, &views, ui)
 }
 
-fn definition(place: &Place) -> Result<Definition> {
+fn definition(place: &Path) -> Result<Definition> {
     let name = DnsName::parse("doctor.example").map_err(|error| Error::failed(error.to_string()))?;
     Ok(Definition {
         name: name.to_string(),
         names: vec![name],
-        method: Method::Webroot(place.0.join("webroot")),
+        method: Method::Webroot(place.join("webroot")),
         key_type: KeyType::P256,
         reuse_key: false,
         hooks: Vec::new(),
@@ -232,7 +244,9 @@ pub(crate) struct Place(pub(crate) PathBuf);
 impl Place {
     /// Makes it, with an empty webroot in it.
     pub(crate) fn make() -> Result<Self> {
-        let path = std::env::temp_dir().join(format!("acme-client-{}", std::process::id()));
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let name = format!("acme-client-{}-{}", std::process::id(), now.as_nanos());
+        let path = std::env::temp_dir().join(name);
         let make = |path: &Path, mode| {
             let made = std::fs::DirBuilder::new().mode(mode).create(path);
             made.map_err(|error| Error::file("create the directory", path, error))

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::os::unix::process::CommandExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 use rustix::fs::{FlockOperation, flock};
 
+pub(crate) use crate::common::program::files;
 use crate::common::program::{As, Program, Ran};
 use crate::common::servers::Pebble;
 
@@ -166,19 +167,4 @@ pub(crate) fn openssl(arguments: &[&str]) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "openssl {}: {said}", arguments.join(" "));
     String::from_utf8(output.stdout).expect("text")
-}
-
-/// All files beneath a directory, symbolic links as such.
-pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir(directory) else { return found };
-    for entry in entries {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
 }

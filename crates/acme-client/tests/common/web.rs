@@ -8,9 +8,10 @@ use std::process::Child;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::common::program::is_root;
+pub(crate) use crate::common::program::wait_until;
 use crate::common::servers::Server;
 
 /// nginx, serving a directory. Its worker is www-data where root starts it, so what it cannot read it does not serve.
@@ -122,13 +123,4 @@ fn let_through(mut stream: TcpStream, open: &AtomicBool, callers: &AtomicUsize, 
     let (status, body) = fs::read(path).map_or(("404 Not Found", Vec::new()), |body| ("200 OK", body));
     let head = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len());
     let _ = stream.write_all(&[head.as_bytes(), &body].concat());
-}
-
-/// Waits until something is so, and not for ever.
-pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(30);
-    while !so() {
-        assert!(Instant::now() < until, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(2));
-    }
 }

@@ -1,6 +1,6 @@
 //! Every role, sealed for real, comes to grief in every way there is, and the words reach the user.
 
-use crate::program::{self, As, Program};
+use crate::program::{self, As, Program, files};
 
 const ROLES: [&str; 6] = ["net", "dial", "account", "key", "challenge", "store"];
 
@@ -44,8 +44,11 @@ fn a_panic_is_one_line_even_if_backtraces_are_asked_for() {
 #[test]
 fn doctor_finds_every_role_sealed_and_at_work() {
     for user in As::all() {
-        let ran = Program::new(user).run(&["doctor", "--json"]);
+        let program = Program::new(user);
+        let temporary = std::path::PathBuf::from(program.make_directory("tmp"));
+        let ran = program.run_with(&["doctor", "--json"], &[("TMPDIR", temporary.to_str().expect("text"))]);
         assert_eq!(ran.status, Some(0), "{user:?}: {ran:?}");
+        assert_eq!(files(&temporary), [] as [std::path::PathBuf; 0], "{user:?}: what was tried out was left");
         let report: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
         assert_eq!(report["failed-tests"], 0, "{report}");
         let roles = report["roles"].as_array().expect("roles");

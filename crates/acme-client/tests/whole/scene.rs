@@ -6,12 +6,13 @@ use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::time::Duration;
 
 use test_ca::{Config, Faults, Resolver, TestCa};
 
 use crate::program::{As, Program, Ran};
+pub(crate) use crate::program::{files, wait_until};
 
 /// A CA that finds every name at one port, and the program with its own directory.
 pub(crate) struct Scene {
@@ -101,32 +102,16 @@ pub(crate) fn pem(text: &[u8]) -> Vec<u8> {
     base64::prelude::BASE64_STANDARD.decode(body).expect("base64")
 }
 
-/// All files beneath a directory.
-pub(crate) fn files(directory: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let Ok(entries) = fs::read_dir(directory) else { return found };
-    for entry in entries {
-        let path = entry.expect("an entry").path();
-        if path.is_dir() && !path.is_symlink() {
-            found.extend(files(&path));
-        } else {
-            found.push(path);
-        }
-    }
-    found
-}
-
-/// A port that nobody uses.
+/// A port that nobody uses, and that nobody is given by the kernel: it is below those (ip_local_port_range).
 pub(crate) fn free_port() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port")
-}
-
-/// Waits until something is so, and not for ever.
-pub(crate) fn wait_until(what: &str, so: impl Fn() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
-    while !so() {
-        assert!(Instant::now() < until, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(2));
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 20_000).expect("small");
+    loop {
+        let port = 10_000 + start.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        if TcpListener::bind(address).is_ok() {
+            return address;
+        }
     }
 }
 
