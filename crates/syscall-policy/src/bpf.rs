@@ -98,6 +98,9 @@ pub(crate) const fn encode(verdict: Verdict) -> u32 {
     match verdict {
         Verdict::Allow => 0x7fff_0000,
         Verdict::Errno(number) => 0x0005_0000 | number as u32,
+        // Linux 5.0.
+        Verdict::Notify => 0x7fc0_0000,
+        Verdict::Trap => 0x0003_0000,
         // Before Linux 4.14 this is SECCOMP_RET_KILL_THREAD, which is the same for a process of one thread.
         Verdict::Kill => 0x8000_0000,
     }
@@ -108,6 +111,8 @@ pub(crate) fn decode(value: u32) -> Option<Verdict> {
     match (value & 0xffff_0000, u16::try_from(value & 0xffff)) {
         (0x7fff_0000, Ok(0)) => Some(Verdict::Allow),
         (0x0005_0000, Ok(number)) => Some(Verdict::Errno(number)),
+        (0x7fc0_0000, Ok(0)) => Some(Verdict::Notify),
+        (0x0003_0000, Ok(0)) => Some(Verdict::Trap),
         (0x8000_0000, Ok(0)) => Some(Verdict::Kill),
         _ => None,
     }

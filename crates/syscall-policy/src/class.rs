@@ -71,6 +71,9 @@ classes! {
     ControlHeld = "control-held", EPERM;
     /// Device and socket requests, by `ioctl`: the request is checked.
     Ioctl = "ioctl", ENOTTY;
+    /// Answer notifications of other processes' refused calls, on a listener that is held: `ioctl` requests, no call
+    /// of its own.
+    Notifications = "notifications", ENOTTY;
     /// Put a descriptor in the place of another.
     ReplaceHeld = "replace-held", EPERM;
     /// Cut or extend a held file.

@@ -45,7 +45,7 @@ struct Range {
 }
 
 fn ranges(policy: &Policy, arch: Arch) -> Vec<Range> {
-    let unknown = Answer::Always(Decision::Refuse(crate::errno::Errno::NoSuchCall));
+    let unknown = policy.unknown();
     let index = Index::new();
     let mut ranges = Vec::new();
     let mut next = 0;

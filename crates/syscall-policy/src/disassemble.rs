@@ -96,6 +96,8 @@ fn returned(arch: Arch, value: u32) -> String {
     match bpf::decode(value) {
         Some(Verdict::Allow) => "allow".into(),
         Some(Verdict::Kill) => "kill".into(),
+        Some(Verdict::Notify) => "notify".into(),
+        Some(Verdict::Trap) => "trap".into(),
         Some(Verdict::Errno(number)) => {
             Errno::from_number(arch, number).map_or_else(|| format!("errno {number}"), |errno| errno.to_string())
         }

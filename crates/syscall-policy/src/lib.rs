@@ -46,7 +46,7 @@ pub use class::{Class, Refusal};
 pub use compile::compile;
 pub use disassemble::disassemble;
 pub use errno::Errno;
-pub use policy::{Answer, Data, Policy, Verdict};
+pub use policy::{Answer, Data, Policy, Soft, Verdict};
 pub use proof::{Proof, Refuted, prove};
 pub use rule::{Arm, Condition, Decision, Rule, Width};
 pub use tables::Table;

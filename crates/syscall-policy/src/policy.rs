@@ -16,6 +16,10 @@ pub enum Verdict {
     Allow,
     /// The kernel does not make it; the caller gets this error number.
     Errno(u16),
+    /// The kernel asks whoever holds the filter's listener what to answer: seccomp_unotify(2).
+    Notify,
+    /// The kernel does not make it, and sends SIGSYS.
+    Trap,
     /// The kernel ends the process.
     Kill,
 }
@@ -33,12 +37,34 @@ pub struct Data {
     pub args: [u64; 6],
 }
 
+/// What becomes of calls that are refused softly: those of [`Refusal::Soft`], those that rules refuse, and those that no
+/// kernel had.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Soft {
+    /// The caller gets the error. What a filter says by itself.
+    #[default]
+    Errno,
+    /// A supervisor is told, which answers with the error that this policy has with [`Soft::Errno`].
+    Notify,
+    /// The process is told by SIGSYS, to say which call it was. Calls of these names get their error as ever.
+    Trap {
+        /// Those that are known already.
+        except: Vec<&'static str>,
+    },
+    /// They are made: only what ends the process is left of the policy. Numbers that no kernel had are still refused.
+    Allow,
+}
+
 /// Classes granted, and the little that rules need to know.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     granted: u128,
     own_process: Option<u32>,
     coarse: bool,
+    soft: Soft,
+    /// Nothing but these classes is refused: for a filter on top of another.
+    taken: Option<u128>,
     replaced: Vec<(&'static str, Rule)>,
 }
 
@@ -59,7 +85,29 @@ impl Policy {
     #[must_use]
     pub fn new(classes: impl IntoIterator<Item = Class>) -> Self {
         let granted = classes.into_iter().fold(0, |set, class| set | bit(class));
-        Self { granted, own_process: None, coarse: false, replaced: Vec::new() }
+        Self { granted, own_process: None, coarse: false, soft: Soft::Errno, taken: None, replaced: Vec::new() }
+    }
+
+    /// A policy for a second filter on top of a first: takes these classes away and leaves the rest, of whatever power, to
+    /// the first. Of what two filters say the kernel does the stricter.
+    #[must_use]
+    pub fn taking(classes: impl IntoIterator<Item = Class>) -> Self {
+        let taken = classes.into_iter().fold(0, |set, class| set | bit(class));
+        Self { taken: Some(taken), ..Self::new([]) }
+    }
+
+    /// Grants one more class.
+    #[must_use]
+    pub const fn and(mut self, class: Class) -> Self {
+        self.granted |= bit(class);
+        self
+    }
+
+    /// Says what becomes of calls that are refused softly.
+    #[must_use]
+    pub fn softly(mut self, soft: Soft) -> Self {
+        self.soft = soft;
+        self
     }
 
     /// Names the process that the policy is for: the one that may be signalled (by `abort`, say).
@@ -108,21 +156,65 @@ impl Policy {
     /// What the policy says about a call already looked up.
     pub(crate) fn answer_about(&self, arch: Arch, name: &str, call: Option<Call>) -> Answer {
         let Some(call) = call else {
-            return Answer::Always(Decision::Refuse(Errno::NoSuchCall));
+            return self.unknown();
         };
+        if let Some(taken) = self.taken {
+            return Self::answer_taking(taken, &call);
+        }
         if self.grants(call.class) {
             let replaced = self.replaced.iter().find(|(known, _)| *known == name).map(|(_, rule)| rule.clone());
             let rule = replaced.or_else(|| rules::granted(self, arch, name));
-            return rule.map_or(Answer::Always(Decision::Allow), simplified);
+            return rule.map_or(Answer::Always(Decision::Allow), |rule| self.softened(name, rule));
         }
         if let Some(rule) = rules::withheld(arch, name) {
-            return simplified(rule);
+            return self.softened(name, rule);
         }
-        Answer::Always(match call.refusal {
+        let decision = match call.refusal {
             Refusal::Hard => Decision::Kill,
             Refusal::Soft(_) if self.coarse => Decision::Refuse(Errno::NoSuchCall),
             Refusal::Soft(errno) => Decision::Refuse(errno),
+        };
+        self.softened(name, Rule::otherwise(decision))
+    }
+
+    /// What a policy made by [`Policy::taking`] says.
+    fn answer_taking(taken: u128, call: &Call) -> Answer {
+        if call.class == Class::SocketMultiplexer {
+            return simplified(rules::socket_numbers_without(|class| taken & bit(class) != 0));
+        }
+        let errno = match call.refusal {
+            Refusal::Soft(errno) => errno,
+            Refusal::Hard => Errno::NotPermitted,
+        };
+        Answer::Always(if taken & bit(call.class) == 0 { Decision::Allow } else { Decision::Refuse(errno) })
+    }
+
+    /// What the policy says about a number in no table.
+    pub(crate) const fn unknown(&self) -> Answer {
+        Answer::Always(match (self.taken, &self.soft) {
+            (Some(_), _) => Decision::Allow,
+            (None, Soft::Notify) => Decision::Notify,
+            (None, Soft::Trap { .. }) => Decision::Trap,
+            (None, Soft::Errno | Soft::Allow) => Decision::Refuse(Errno::NoSuchCall),
         })
+    }
+
+    /// A call's rule, with what becomes of refused calls in it.
+    fn softened(&self, name: &str, mut rule: Rule) -> Answer {
+        let refused = match &self.soft {
+            Soft::Errno => None,
+            Soft::Trap { except } if except.contains(&name) => None,
+            Soft::Trap { .. } => Some(Decision::Trap),
+            Soft::Notify => Some(Decision::Notify),
+            Soft::Allow => Some(Decision::Allow),
+        };
+        if let Some(instead) = refused {
+            let decisions = rule.arms.iter_mut().map(|arm| &mut arm.then).chain([&mut rule.otherwise]);
+            decisions
+                .filter(|decision| matches!(decision, Decision::Refuse(_)))
+                .for_each(|decision| *decision = instead);
+        }
+        simplified(rule)
     }
 
     /// What becomes of a call made by way of `arch`, the entry the policy is for.
@@ -131,12 +223,8 @@ impl Policy {
     /// of x32, which are those of x86_64 with one more bit.
     #[must_use]
     pub fn verdict(&self, arch: Arch, nr: u32, args: &[u64; 6]) -> Verdict {
-        let decision = match arch.name_of(nr).map(|name| self.answer(arch, name)) {
-            None => Decision::Refuse(Errno::NoSuchCall),
-            Some(Answer::Always(decision)) => decision,
-            Some(Answer::Checked(rule)) => rule.decide(args),
-        };
-        decision.on(arch)
+        let answer = arch.name_of(nr).map_or_else(|| self.unknown(), |name| self.answer(arch, name));
+        answer.decide(args).on(arch)
     }
 
     /// What becomes of a call made by whatever entry: by another than that of `arch`, the process ends.
@@ -163,6 +251,17 @@ impl Policy {
     }
 }
 
+impl Answer {
+    /// What is decided for these arguments.
+    #[must_use]
+    pub fn decide(&self, args: &[u64; 6]) -> Decision {
+        match self {
+            Self::Always(decision) => *decision,
+            Self::Checked(rule) => rule.decide(args),
+        }
+    }
+}
+
 impl Decision {
     /// The verdict, with the architecture's error number.
     #[must_use]
@@ -170,6 +269,8 @@ impl Decision {
         match self {
             Self::Allow => Verdict::Allow,
             Self::Refuse(errno) => Verdict::Errno(errno.number(arch)),
+            Self::Notify => Verdict::Notify,
+            Self::Trap => Verdict::Trap,
             Self::Kill => Verdict::Kill,
         }
     }

@@ -107,11 +107,7 @@ fn prove_number(
     }
     for args in argument_cells(&atoms) {
         let call = Data { nr, arch: token, instruction_pointer: 0x1234_5678_9abc_def0, args };
-        let policy = match &answer {
-            Answer::Always(decision) => *decision,
-            Answer::Checked(rule) => rule.decide(&args),
-        };
-        let (policy, outcome) = (policy.on(arch), interpret::run_checked(program, arch, &call));
+        let (policy, outcome) = (answer.decide(&args).on(arch), interpret::run_checked(program, arch, &call));
         let outcome = outcome.map_err(Refuted::Invalid)?;
         if policy != outcome.verdict {
             return Err(Refuted::Differs { call, policy, filter: outcome.verdict });
@@ -150,8 +146,7 @@ fn answer(policy: &Policy, arch: Arch, token: u32, nr: u32) -> Answer {
     if token != arch.token() {
         return Answer::Always(Decision::Kill);
     }
-    let unknown = Answer::Always(Decision::Refuse(crate::errno::Errno::NoSuchCall));
-    arch.name_of(nr).map_or(unknown, |name| policy.answer(arch, name))
+    arch.name_of(nr).map_or_else(|| policy.unknown(), |name| policy.answer(arch, name))
 }
 
 /// One token of each cell: every architecture there is, and what lies around the constants of the filter.

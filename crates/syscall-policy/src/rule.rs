@@ -11,6 +11,10 @@ pub enum Decision {
     Allow,
     /// The caller gets this error.
     Refuse(Errno),
+    /// A supervisor is told and answers in the kernel's place ([`Soft::Notify`](crate::Soft::Notify)).
+    Notify,
+    /// The process is told by SIGSYS ([`Soft::Trap`](crate::Soft::Trap)).
+    Trap,
     /// The process ends.
     Kill,
 }

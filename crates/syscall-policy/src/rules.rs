@@ -34,7 +34,7 @@ pub(crate) fn granted(policy: &Policy, arch: Arch, name: &str) -> Option<Rule> {
         "clone3" => Rule::otherwise(ENOSYS),
         "prctl" => process_settings(),
         "fcntl" | "fcntl64" => descriptor_control(),
-        "ioctl" => device_requests(arch),
+        "ioctl" => device_requests(policy, arch),
         "kill" => kill(policy),
         "tkill" | "tgkill" => own_process(policy, 0),
         "open" => open(policy, arch, 1),
@@ -105,14 +105,17 @@ fn descriptor_control() -> Rule {
 
 /// What terminals and sockets are asked by C libraries (`asm/ioctls.h`): `TCGETS`, `TIOCGWINSZ`, `FIONREAD`,
 /// `FIONBIO`, and `TCGETS2` where there. Left out above all: `TIOCSTI`.
-fn device_requests(arch: Arch) -> Rule {
+fn device_requests(policy: &Policy, arch: Arch) -> Rule {
+    /// `SECCOMP_IOCTL_NOTIF_RECV` and `SECCOMP_IOCTL_NOTIF_SEND` (`linux/seccomp.h`), the same numbers everywhere.
+    const NOTIFICATIONS: [u32; 2] = [0xc050_2100, 0xc018_2101];
     let known: &[u32] = match arch.family() {
         Family::Generic | Family::Arm => &[0x5401, 0x5413, 0x541b, 0x5421, 0x802c_542a],
         Family::Mips => &[0x540d, 0x4008_7468, 0x467f, 0x667e, 0x4030_542a],
         Family::PowerPc => &[0x402c_7413, 0x4008_7468, 0x4004_667f, 0x8004_667e],
         Family::Sparc => &[0x4024_5408, 0x4008_7468, 0x4004_667f, 0x8004_667e, 0x402c_540c],
     };
-    Rule::otherwise(ENOTTY).allow([Condition::is(1, known)])
+    let more = if policy.grants(Class::Notifications) { NOTIFICATIONS.as_slice() } else { &[] };
+    Rule::otherwise(ENOTTY).allow([Condition::is(1, &[known, more].concat())])
 }
 
 fn kill(policy: &Policy) -> Rule {
@@ -207,21 +210,27 @@ fn internet_socket() -> Rule {
         .arm(EACCES, [Condition::is(0, &FAMILIES)])
 }
 
-/// Numbers of `linux/net.h` whose power does not lie in arguments, by what is granted. Sockets are never created this
-/// way, since their family is out of the filter's sight.
+/// Numbers of `linux/net.h` by the class of the call they stand for, of those whose power does not lie in arguments.
+const SOCKET_NUMBERS: [(Class, &[u32]); 6] = [
+    (Class::SocketConnect, &[3]),
+    (Class::Accept, &[5, 18]),
+    (Class::SocketQuery, &[6, 7, 13]),
+    (Class::SocketIo, &[9, 10, 11, 12, 14, 15]),
+    (Class::SendDescriptors, &[16, 20]),
+    (Class::ReceiveDescriptors, &[17, 19]),
+];
+
+fn numbers_of(wanted: impl Fn(Class) -> bool) -> Vec<u32> {
+    let of_class = SOCKET_NUMBERS.iter().filter(|(class, _)| wanted(*class));
+    of_class.flat_map(|(_, numbers)| numbers.iter().copied()).collect()
+}
+
+/// What is granted of `socketcall`. Sockets are never created this way, since their family is out of the filter's sight.
 fn socket_numbers(policy: &Policy) -> Rule {
-    let by_class: [(Class, &[u32]); 6] = [
-        (Class::SocketConnect, &[3]),
-        (Class::Accept, &[5, 18]),
-        (Class::SocketQuery, &[6, 7, 13]),
-        (Class::SocketIo, &[9, 10, 11, 12, 14, 15]),
-        (Class::SendDescriptors, &[16, 20]),
-        (Class::ReceiveDescriptors, &[17, 19]),
-    ];
-    let granted: Vec<u32> = by_class
-        .iter()
-        .filter(|(class, _)| policy.grants(*class))
-        .flat_map(|(_, numbers)| numbers.iter().copied())
-        .collect();
-    Rule::otherwise(ENOSYS).allow([Condition::is(0, &granted)])
+    Rule::otherwise(ENOSYS).allow([Condition::is(0, &numbers_of(|class| policy.grants(class)))])
+}
+
+/// All of `socketcall` but what some classes have of it.
+pub(crate) fn socket_numbers_without(taken: impl Fn(Class) -> bool) -> Rule {
+    Rule::otherwise(Decision::Allow).arm(ENOSYS, [Condition::is(0, &numbers_of(taken))])
 }
