@@ -26,6 +26,13 @@ pub enum Error {
         /// How many there are.
         count: usize,
     },
+    /// What the process does works without a sandbox, and with no single layer left out.
+    Rehearsal {
+        /// The sandbox's name.
+        name: String,
+        /// What went wrong with all layers.
+        why: String,
+    },
     /// A directory handle cannot be used in a rule.
     Path {
         /// The sandbox's name.
@@ -48,6 +55,10 @@ impl fmt::Display for Error {
                 f,
                 "cannot seal {name}: the process has {count} threads, and a seal holds for one; seal before starting any"
             ),
+            Self::Rehearsal { name, why } => write!(
+                f,
+                "cannot seal {name}: more than one layer of the sandbox is in its way on this machine ({why})"
+            ),
             Self::Path { name, cause } => {
                 write!(f, "cannot seal {name}: one of its directories cannot be put under a rule: {cause}")
             }
@@ -59,7 +70,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Path { cause, .. } => Some(cause),
-            Self::Required { .. } | Self::Threads { .. } => None,
+            Self::Required { .. } | Self::Threads { .. } | Self::Rehearsal { .. } => None,
         }
     }
 }

@@ -58,18 +58,24 @@
 #![deny(unsafe_code)]
 #![cfg(unix)]
 
+mod child;
 mod error;
 pub mod fd;
 mod os;
 mod process;
 mod promise;
+mod refused;
+mod rehearsal;
 mod report;
 mod sandbox;
 mod sys;
 
 pub use error::Error;
+pub use os::Listener;
 pub use process::{harden_early, last_words, set_deadline};
 pub use promise::Promise;
+pub use refused::{Refused, trapped_call};
+pub use rehearsal::Lowered;
 pub use report::{Layer, LayerReport, Outcome, Report};
 pub use sandbox::{Identity, PathAccess, Prepared, Sandbox};
 
@@ -85,4 +91,10 @@ pub fn machine() -> Vec<LayerReport> {
 #[must_use]
 pub fn calls_allowed(promises: &[Promise]) -> Vec<&'static str> {
     os::calls_allowed(promises)
+}
+
+/// The C library this program runs with and its version, as far as it tells.
+#[must_use]
+pub fn c_library() -> String {
+    sys::c_library()
 }

@@ -26,11 +26,13 @@ pub enum Promise {
     Accept,
     /// Wait for children, and signal processes one by one.
     Children,
+    /// Answer for the kernel the calls that other processes are refused, on [listeners](crate::Listener) that are held.
+    Notifications,
 }
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Stdio,
         Self::RecvFd,
         Self::SendFd,
@@ -40,6 +42,7 @@ impl Promise {
         Self::Connect,
         Self::Accept,
         Self::Children,
+        Self::Notifications,
     ];
 
     /// Its name, as [`Display`](fmt::Display) writes it.
@@ -55,6 +58,7 @@ impl Promise {
             Self::Connect => "connect",
             Self::Accept => "accept",
             Self::Children => "children",
+            Self::Notifications => "notifications",
         }
     }
 }

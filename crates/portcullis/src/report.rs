@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use crate::rehearsal::Lowered;
+
 /// A mechanism of the kernel that takes something away. Layers are independent: a kernel that lacks one loses that one
 /// only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -141,6 +143,8 @@ pub struct Report {
     pub name: String,
     /// Every layer once, in the order of [`Layer::ALL`].
     pub layers: Vec<LayerReport>,
+    /// What a [rehearsal](crate::Sandbox::rehearse) took back.
+    pub lowered: Vec<Lowered>,
     /// How many system calls the filter allows, all of them or for some arguments; 0 if there is no filter.
     pub calls_allowed: usize,
 }
@@ -149,7 +153,7 @@ impl Report {
     /// A report with nothing in it yet.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), layers: Vec::new(), calls_allowed: 0 }
+        Self { name: name.to_owned(), layers: Vec::new(), lowered: Vec::new(), calls_allowed: 0 }
     }
 
     /// Whether a layer holds as asked for. What holds in part does not count.

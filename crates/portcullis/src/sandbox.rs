@@ -1,10 +1,13 @@
 //! Promises and rights in, a sealed process out.
 
+use std::io;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use crate::error::Error;
 use crate::os;
 use crate::promise::Promise;
+use crate::rehearsal::Lowered;
 use crate::report::{Layer, Report};
 
 /// An unprivileged user and group for a process that was started as root.
@@ -29,6 +32,15 @@ pub enum PathAccess {
     ReadWrite,
 }
 
+/// How much of the filter for system calls there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Strength {
+    /// What is not promised is refused.
+    Full,
+    /// Only calls that end the process are refused.
+    HardOnly,
+}
+
 /// A sandbox in the making: what the process will still need.
 #[derive(Debug)]
 pub struct Sandbox {
@@ -36,10 +48,16 @@ pub struct Sandbox {
     pub(crate) promises: Vec<Promise>,
     pub(crate) identity: Option<Identity>,
     pub(crate) empty_root: bool,
-    pub(crate) paths: Vec<(OwnedFd, PathAccess)>,
+    /// Shared with the sandboxes that a rehearsal tries beside this one.
+    pub(crate) paths: Vec<(Arc<OwnedFd>, PathAccess)>,
     pub(crate) ports: Option<Vec<u16>>,
     pub(crate) max_open_files: Option<u64>,
     pub(crate) max_file_size: Option<u64>,
+    pub(crate) strength: Strength,
+    pub(crate) naming: Option<Vec<&'static str>>,
+    /// What a rehearsal found, and with it the layers that are left out.
+    pub(crate) lowered: Vec<Lowered>,
+    left_out: Vec<Layer>,
     required: Vec<Layer>,
     switched_off: Vec<Layer>,
 }
@@ -57,6 +75,10 @@ impl Sandbox {
             ports: None,
             max_open_files: None,
             max_file_size: None,
+            strength: Strength::Full,
+            naming: None,
+            lowered: Vec::new(),
+            left_out: Vec::new(),
             required: Vec::new(),
             switched_off: Vec::new(),
         }
@@ -93,7 +115,7 @@ impl Sandbox {
     /// duplicate.
     #[must_use]
     pub fn path(mut self, directory: OwnedFd, access: PathAccess) -> Self {
-        self.paths.push((directory, access));
+        self.paths.push((Arc::new(directory), access));
         self
     }
 
@@ -136,6 +158,17 @@ impl Sandbox {
         self
     }
 
+    /// Has the process end at the first call that is refused softly, with a line on standard error that names it
+    /// ([`trapped_call`](crate::trapped_call) reads it). Calls of these names are refused as ever: those that are known
+    /// already, when this is repeated to find the next one.
+    ///
+    /// For finding out what a program is refused where no [`Listener`](crate::Listener) is to be had; not for use.
+    #[must_use]
+    pub fn naming(mut self, known: &[&'static str]) -> Self {
+        self.naming = Some(known.to_vec());
+        self
+    }
+
     /// Makes everything that still needs rights: compiles the filter, makes the rules, finds an empty directory. What
     /// the process itself has to open or read, it should before.
     ///
@@ -146,7 +179,7 @@ impl Sandbox {
         if let Some(count) = os::threads().filter(|count| *count > 1) {
             return Err(Error::Threads { name: self.name, count });
         }
-        let plan = os::Plan::new(&self)?;
+        let plan = os::Plan::new(&self, &mut |_| ())?;
         // Rules hold what the handles lead to; the handles themselves are of no use any more.
         self.paths.clear();
         Ok(Prepared { sandbox: self, plan })
@@ -158,6 +191,41 @@ impl Sandbox {
 
     pub(crate) fn is_switched_off(&self, layer: Layer) -> bool {
         self.switched_off.contains(&layer)
+    }
+
+    /// Whether a layer will not be applied, for whatever reason.
+    pub(crate) fn is_left_out(&self, layer: Layer) -> bool {
+        self.left_out.contains(&layer) || self.is_switched_off(layer)
+    }
+
+    /// Why a rehearsal left a layer out.
+    pub(crate) fn why_left_out(&self, layer: Layer) -> Option<&Lowered> {
+        self.lowered.iter().find(|lowered| lowered.layer == layer).filter(|_| self.left_out.contains(&layer))
+    }
+
+    pub(crate) fn leave_out(&mut self, layer: Layer, left: &str, why: &str) {
+        self.left_out.push(layer);
+        self.note(layer, left, why);
+    }
+
+    pub(crate) fn note(&mut self, layer: Layer, left: &str, why: &str) {
+        self.lowered.push(Lowered { layer, left: left.to_owned(), why: why.to_owned() });
+    }
+
+    /// The same sandbox once more, to be changed and tried.
+    pub(crate) fn clone_of(&self) -> Self {
+        Self {
+            name: self.name.clone(),
+            promises: self.promises.clone(),
+            paths: self.paths.clone(),
+            ports: self.ports.clone(),
+            naming: self.naming.clone(),
+            lowered: self.lowered.clone(),
+            left_out: self.left_out.clone(),
+            required: self.required.clone(),
+            switched_off: self.switched_off.clone(),
+            ..*self
+        }
     }
 
     /// Promises that let files be written.
@@ -184,8 +252,26 @@ impl Prepared {
     ///
     /// If a required layer cannot be had. Some of the others hold already then: the process should end.
     pub fn seal(self) -> Result<Report, Error> {
+        self.close(None)
+    }
+
+    /// The same, and has calls that are refused softly answered by another process, which learns of them: seccomp user
+    /// notification (Linux 5.0). `hand_off` is given the listener and sends it there, by a message with a descriptor; all
+    /// layers hold by then but for that. The other process makes a [`Listener`](crate::Listener) of it.
+    ///
+    /// Where no listener can be had (there may be one in a tree of filters, and container managers take it), the kernel
+    /// gives the same answers by itself, and the report says that they are not told of.
+    ///
+    /// # Errors
+    ///
+    /// As [`seal`](Self::seal).
+    pub fn seal_notifying(self, hand_off: &mut dyn FnMut(OwnedFd) -> io::Result<()>) -> Result<Report, Error> {
+        self.close(Some(hand_off))
+    }
+
+    fn close(self, hand_off: Option<HandOff<'_>>) -> Result<Report, Error> {
         let Self { sandbox, plan } = self;
-        let report = plan.apply(&sandbox);
+        let report = plan.apply(&sandbox, &mut |_| (), hand_off);
         for required in &sandbox.required {
             use crate::report::Outcome::{Enforced, Partial, Skipped, Unavailable};
             let fails = match report.outcome(*required) {
@@ -200,3 +286,6 @@ impl Prepared {
         Ok(report)
     }
 }
+
+/// What takes a listener to where it is answered.
+pub(crate) type HandOff<'a> = &'a mut dyn FnMut(OwnedFd) -> io::Result<()>;

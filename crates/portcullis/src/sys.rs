@@ -94,6 +94,41 @@ pub(crate) fn alarm(seconds: u32) {
     unsafe { libc::alarm(seconds) };
 }
 
+/// Makes a copy of the process: `None` in the copy, its number in the original.
+pub(crate) fn fork() -> io::Result<Option<rustix::process::Pid>> {
+    // SAFETY: fork itself has no preconditions. What runs in the copy is the caller's: it has one thread, as everything in
+    // this crate has, so no lock is held by somebody who is not there, and it leaves by `exit_now` or a signal.
+    let result = unsafe { libc::fork() };
+    check(result).map(rustix::process::Pid::from_raw)
+}
+
+/// Ends the process at once, without what a C library or Rust would do at the end.
+pub(crate) fn exit_now(status: u8) -> ! {
+    // SAFETY: _exit does not return and touches no memory of the process.
+    unsafe { libc::_exit(status.into()) }
+}
+
+/// The C library and its version, of those that tell.
+pub(crate) fn c_library() -> String {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        // SAFETY: gnu_get_libc_version takes nothing and may be called at any time.
+        let version = unsafe { libc::gnu_get_libc_version() };
+        // SAFETY: what it returns is a static string that ends with a NUL.
+        let version = unsafe { std::ffi::CStr::from_ptr(version) };
+        format!("glibc {}", version.to_string_lossy())
+    }
+    #[cfg(all(target_os = "linux", not(target_env = "gnu")))]
+    {
+        // musl has no way to ask for its version.
+        if cfg!(target_env = "musl") { "musl".to_owned() } else { "unknown".to_owned() }
+    }
+    #[cfg(not(target_os = "linux"))]
+    {
+        "the system's".to_owned()
+    }
+}
+
 /// Makes writing past RLIMIT_FSIZE an error instead of a signal.
 pub(crate) fn ignore_file_size_signal() {
     // SAFETY: SIG_IGN runs no code of ours, and SIGXFSZ is a valid signal, so nothing can be called in a wrong state.
@@ -112,6 +147,7 @@ pub(crate) use linux::*;
 mod linux {
     use std::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
     use std::io;
+    use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
     use std::ptr;
 
     use syscall_policy::{Arch, Instruction};
@@ -130,8 +166,11 @@ mod linux {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
     }
 
-    /// Puts a filter in place for the calling thread: by seccomp(2), or by prctl(2) where that does not exist.
-    pub(crate) fn set_filter(program: &[Instruction]) -> io::Result<()> {
+    /// Calls `with` with a program in the form the kernel takes, which lives through the call.
+    fn with_program<T>(
+        program: &[Instruction],
+        with: impl FnOnce(&libc::sock_fprog) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut filter: Vec<libc::sock_filter> = program
             .iter()
             .map(|instruction| libc::sock_filter {
@@ -142,30 +181,140 @@ mod linux {
             })
             .collect();
         let len = u16::try_from(filter.len()).map_err(|_| os_error(libc::EINVAL))?;
-        let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
-        match seccomp(libc::SECCOMP_SET_MODE_FILTER, ptr::from_ref(&program).cast()) {
-            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
-                let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
-                // SAFETY: with this option and mode the third argument is a sock_fprog, which `program` is; it and the
-                // instructions it points to live through the call, and the kernel only reads them. The filter takes
-                // calls away; whatever then fails, fails with an error or ends the process.
-                let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::from_ref(&program)) };
-                super::check(result).map(drop)
+        with(&libc::sock_fprog { len, filter: filter.as_mut_ptr() })
+    }
+
+    /// Puts a filter in place for the calling thread: by seccomp(2), or by prctl(2) where that does not exist.
+    pub(crate) fn set_filter(program: &[Instruction]) -> io::Result<()> {
+        with_program(program, |program| {
+            match seccomp(libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(program).cast()) {
+                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
+                    let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
+                    // SAFETY: with this option and mode the third argument is a sock_fprog, which `program` is; it and the
+                    // instructions it points to live through the call, and the kernel only reads them. The filter takes
+                    // calls away; whatever then fails, fails with an error or ends the process.
+                    let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::from_ref(program)) };
+                    super::check(result).map(drop)
+                }
+                result => result.map(drop),
             }
-            result => result,
+        })
+    }
+
+    /// Puts a filter in place for the calling thread, and returns the descriptor by which calls that it notifies of are
+    /// answered (Linux 5.0; `EBUSY` if there is one in the tree of filters already).
+    pub(crate) fn set_filter_with_listener(program: &[Instruction]) -> io::Result<OwnedFd> {
+        /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of `linux/seccomp.h`.
+        const NEW_LISTENER: c_uint = 1 << 3;
+        let listener = with_program(program, |program| {
+            seccomp(libc::SECCOMP_SET_MODE_FILTER, NEW_LISTENER, ptr::from_ref(program).cast())
+        })?;
+        let listener = i32::try_from(listener).map_err(|_| os_error(libc::EBADF))?;
+        // SAFETY: with this flag the result is a new descriptor, which nobody else knows of.
+        Ok(unsafe { OwnedFd::from_raw_fd(listener) })
+    }
+
+    /// `struct seccomp_notif` of `linux/seccomp.h`, with its `struct seccomp_data`. Its size is part of the request's
+    /// number, so it cannot grow unnoticed.
+    #[repr(C)]
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Notification {
+        pub(crate) id: u64,
+        pub(crate) pid: u32,
+        pub(crate) flags: u32,
+        pub(crate) number: i32,
+        pub(crate) arch: u32,
+        pub(crate) instruction_pointer: u64,
+        pub(crate) arguments: [u64; 6],
+    }
+
+    /// Takes the next notification from a listener (`SECCOMP_IOCTL_NOTIF_RECV`). `ENOENT`: whoever it was about is gone.
+    pub(crate) fn receive_notification(listener: impl AsFd) -> io::Result<Notification> {
+        const RECEIVE: u32 = 0xc050_2100;
+        let mut notification =
+            Notification { id: 0, pid: 0, flags: 0, number: 0, arch: 0, instruction_pointer: 0, arguments: [0; 6] };
+        request(listener, RECEIVE, ptr::from_mut(&mut notification).cast())?;
+        Ok(notification)
+    }
+
+    /// Answers a notification with an error (`SECCOMP_IOCTL_NOTIF_SEND`).
+    pub(crate) fn answer_notification(listener: impl AsFd, id: u64, errno: c_int) -> io::Result<()> {
+        /// `struct seccomp_notif_resp`.
+        #[repr(C)]
+        struct Response {
+            id: u64,
+            value: i64,
+            error: i32,
+            flags: u32,
+        }
+        const SEND: u32 = 0xc018_2101;
+        let mut response = Response { id, value: 0, error: -errno, flags: 0 };
+        request(listener, SEND, ptr::from_mut(&mut response).cast())
+    }
+
+    /// ioctl(2) on a listener, by number so that the C library's type of the request does not matter.
+    fn request(listener: impl AsFd, request: u32, argument: *mut c_void) -> io::Result<()> {
+        let number = number("ioctl")?;
+        let request = c_ulong::from(request);
+        // SAFETY: both requests used here read or write one struct of the size that is in their number, which is what
+        // `argument` points to; it lives through the call.
+        check(unsafe { libc::syscall(number, listener.as_fd().as_raw_fd(), request, argument) }).map(drop)
+    }
+
+    /// Has the process end at its first trapped call with a line on `stderr` that has the call's number and the address it
+    /// came from: `TRAPPED number address`, both in hexadecimal.
+    pub(crate) fn name_trapped_call() -> io::Result<()> {
+        let handler: extern "C" fn(c_int, *const TrappedCall, *const c_void) = tell_trapped_call;
+        // SAFETY: all-zero is a value of this plain C struct.
+        let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+        action.sa_sigaction = handler as *const () as usize;
+        action.sa_flags = libc::SA_SIGINFO;
+        // SAFETY: the handler has the form that SA_SIGINFO asks for and calls nothing but write and _exit, which may be
+        // called at any time; the struct lives through the call.
+        super::check(unsafe { libc::sigaction(libc::SIGSYS, &raw const action, ptr::null_mut()) }).map(drop)
+    }
+
+    /// The part of `siginfo_t` that SIGSYS has (sigaction(2)); the pointer's alignment makes the gap that 64-bit systems
+    /// have.
+    #[repr(C)]
+    struct TrappedCall {
+        head: [c_int; 3],
+        address: *const c_void,
+        number: c_int,
+        arch: c_uint,
+    }
+
+    extern "C" fn tell_trapped_call(_: c_int, info: *const TrappedCall, _: *const c_void) {
+        // SAFETY: the kernel calls this with a siginfo of SIGSYS, which starts as TrappedCall does and is at least as large.
+        let info = unsafe { &*info };
+        let mut line = *b"TRAPPED xxxxxxxx xxxxxxxxxxxxxxxx\n";
+        hexadecimal(&mut line[8..16], u64::from(info.number.cast_unsigned()));
+        hexadecimal(&mut line[17..33], info.address.addr() as u64);
+        // SAFETY: write reads the line's bytes, which live through the call.
+        let _ = unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
+        super::exit_now(TRAPPED)
+    }
+
+    /// The status that a process ends with at a trapped call.
+    pub(crate) const TRAPPED: u8 = 159;
+
+    fn hexadecimal(place: &mut [u8], mut value: u64) {
+        for digit in place.iter_mut().rev() {
+            *digit = b"0123456789abcdef"[(value & 15) as usize];
+            value >>= 4;
         }
     }
 
     /// Whether the kernel knows an action that filters return (Linux 4.14).
     pub(crate) fn knows_action(action: u32) -> io::Result<()> {
-        seccomp(libc::SECCOMP_GET_ACTION_AVAIL, ptr::from_ref(&action).cast())
+        seccomp(libc::SECCOMP_GET_ACTION_AVAIL, 0, ptr::from_ref(&action).cast()).map(drop)
     }
 
-    /// seccomp(2) without flags.
-    fn seccomp(operation: c_uint, argument: *const c_void) -> io::Result<()> {
+    /// seccomp(2).
+    fn seccomp(operation: c_uint, flags: c_uint, argument: *const c_void) -> io::Result<c_long> {
         // SAFETY: both operations used here read from `argument` what its type at the call is: a sock_fprog for
         // SECCOMP_SET_MODE_FILTER, a u32 for SECCOMP_GET_ACTION_AVAIL; it lives through the call.
-        check(unsafe { libc::syscall(number("seccomp")?, operation, 0 as c_uint, argument) }).map(drop)
+        check(unsafe { libc::syscall(number("seccomp")?, operation, flags, argument) })
     }
 
     /// Whether filters are built in, where [`knows_action`] cannot tell: a kernel that has them looks at the filter's

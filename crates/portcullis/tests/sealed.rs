@@ -54,9 +54,8 @@ fn say(text: &str) {
 }
 
 fn play(name: &str, rest: &[String]) -> ExitCode {
-    let all = scenes::all();
-    let scene = all.iter().find(|scene| scene.name == name).expect("a scene of that name");
-    (scene.play)(rest);
+    let scene = scenes::all().into_iter().chain(scenes::halves()).find(|scene| scene.name == name);
+    (scene.expect("a scene of that name").play)(rest);
     ExitCode::SUCCESS
 }
 

@@ -3,9 +3,15 @@
 #[cfg(target_os = "linux")]
 mod linux;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Plan, calls_allowed, machine, threads};
+pub use linux::Listener;
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{Plan, call_name, calls_allowed, machine, threads};
 
+#[cfg(not(target_os = "linux"))]
+mod no_listener;
 #[cfg(not(target_os = "linux"))]
 mod none;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use none::{Plan, calls_allowed, machine, threads};
+pub use no_listener::Listener;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use none::{Plan, call_name, calls_allowed, machine, threads};

@@ -3,7 +3,7 @@
 use crate::error::Error;
 use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{HandOff, Sandbox};
 
 /// Nothing to be done.
 #[derive(Debug)]
@@ -11,11 +11,11 @@ pub(crate) struct Plan;
 
 impl Plan {
     #[expect(clippy::unnecessary_wraps, reason = "other back ends can fail")]
-    pub(crate) fn new(_: &Sandbox) -> Result<Self, Error> {
+    pub(crate) fn new(_: &Sandbox, _: &mut dyn FnMut(Layer)) -> Result<Self, Error> {
         Ok(Self)
     }
 
-    pub(crate) fn apply(self, sandbox: &Sandbox) -> Report {
+    pub(crate) fn apply(self, sandbox: &Sandbox, _: &mut dyn FnMut(Layer), _: Option<HandOff<'_>>) -> Report {
         let mut report = Report::new(&sandbox.name);
         report.layers = machine();
         report
@@ -31,6 +31,11 @@ pub(crate) fn machine() -> Vec<LayerReport> {
 /// System calls are not filtered, so none can be listed.
 pub(crate) fn calls_allowed(_: &[Promise]) -> Vec<&'static str> {
     Vec::new()
+}
+
+/// Calls have no names here.
+pub(crate) fn call_name(_: u32) -> Option<&'static str> {
+    None
 }
 
 /// Not known, and of no matter.

@@ -15,6 +15,11 @@ use portcullis::{Error, Identity, Layer, Outcome, PathAccess, Promise, Report, S
 use rustix::fs::{AtFlags, Mode, OFlags};
 use syscall_policy::{Arch, Class, Condition, Decision, Errno, Policy, Rule, compile};
 
+#[path = "rehearsed.rs"]
+mod rehearsed;
+
+use rehearsed::*;
+
 use crate::support::{block, call, call_number, fails, note, outer_filter, refused, seal, sealed, with};
 
 /// A process of its own, and how it must end.
@@ -75,9 +80,24 @@ pub(crate) fn all() -> Vec<Scene> {
         threads: Expect::Success,
         machine: Expect::Success,
         switched_off: Expect::Success,
+        rehearsal_of_what_works: Expect::Success,
+        rehearsal_lowers_the_filter_a_step: Expect::Signal(libc::SIGSYS),
+        rehearsal_lowers_what_is_in_the_way_and_nothing_else: Expect::Success,
+        rehearsal_knows_what_is_not_the_sandboxs_fault: Expect::Success,
+        rehearsal_lowers_one_layer_at_most: Expect::Success,
+        rehearsal_fails_where_a_layer_is_required: Expect::Success,
+        outer_filter_that_kills_whoever_asks: Expect::Success,
+        told_of: Expect::Success,
+        listened_to_already: Expect::Success,
+        named: Expect::Success,
     };
     all.extend(HARD.iter().map(|(name, _)| Scene { name, play: hard, expect: Expect::Signal(libc::SIGSYS) }));
     all
+}
+
+/// What other scenes start as a process of its own.
+pub(crate) fn halves() -> Vec<Scene> {
+    scenes! { half_that_is_told_of: Expect::Success, half_that_is_named: Expect::Success, }
 }
 
 // What goes on.

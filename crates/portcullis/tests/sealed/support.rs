@@ -66,6 +66,17 @@ pub(crate) fn fails<T: Debug>(result: std::io::Result<T>, errno: i32) {
     }
 }
 
+/// Puts a filter with a listener in place as an outer sandbox does, and keeps the listener.
+pub(crate) fn outer_listener(program: &[Instruction]) -> Result<libc::c_long, i32> {
+    let mut filter: Vec<libc::sock_filter> =
+        program.iter().map(|i| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k }).collect();
+    let len = u16::try_from(filter.len()).expect("a short filter");
+    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
+    rustix::thread::set_no_new_privs(true).expect("no_new_privs");
+    // SECCOMP_SET_MODE_FILTER and SECCOMP_FILTER_FLAG_NEW_LISTENER.
+    call("seccomp", [1, 8, std::ptr::from_ref(&program).expose_provenance(), 0, 0, 0]).unwrap_or(Err(libc::ENOSYS))
+}
+
 /// Puts a filter in place as an outer sandbox does.
 pub(crate) fn outer_filter(program: &[Instruction]) {
     let mut filter: Vec<libc::sock_filter> =

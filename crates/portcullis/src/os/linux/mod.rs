@@ -2,6 +2,7 @@
 
 mod identity;
 mod limits;
+mod listener;
 mod paths;
 mod root;
 mod settings;
@@ -9,11 +10,14 @@ mod syscalls;
 
 use std::io;
 
+use syscall_policy::Arch;
+
 use crate::error::Error;
 use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
-use crate::sandbox::Sandbox;
+use crate::sandbox::{HandOff, Sandbox};
 
+pub use listener::Listener;
 pub(crate) use syscalls::calls_allowed;
 
 /// What [`Sandbox::prepare`] made.
@@ -25,29 +29,35 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(sandbox: &Sandbox) -> Result<Self, Error> {
+    /// Makes it. `at` is told which layer is about to be asked for.
+    pub(crate) fn new(sandbox: &Sandbox, at: &mut dyn FnMut(Layer)) -> Result<Self, Error> {
+        at(Layer::Landlock);
         let paths = match wanted(sandbox, Layer::Landlock) {
             Ok(()) => paths::Rules::new(sandbox)?,
             Err(outcome) => Err(outcome),
         };
+        at(Layer::Root);
         let root = wanted(sandbox, Layer::Root).and_then(|()| root::EmptyRoot::new(sandbox));
-        let filter = wanted(sandbox, Layer::Seccomp).and_then(|()| syscalls::Filter::new(&sandbox.promises));
+        let filter = wanted(sandbox, Layer::Seccomp).and_then(|()| syscalls::Filter::new(sandbox));
         Ok(Self { root, paths, filter })
     }
 
     /// Applies the layers: what needs rights first, system calls last, since the filter takes what the others need.
-    pub(crate) fn apply(self, sandbox: &Sandbox) -> Report {
+    pub(crate) fn apply(self, sandbox: &Sandbox, at: &mut dyn FnMut(Layer), hand_off: Option<HandOff<'_>>) -> Report {
         let mut layers = Vec::with_capacity(Layer::ALL.len());
         let mut report = |layer, outcome| layers.push(LayerReport::new(layer, outcome));
-        let layer = |layer, apply: &mut dyn FnMut() -> Outcome| match wanted(sandbox, layer) {
-            Ok(()) => apply(),
+        let mut layer = |layer, apply: &mut dyn FnMut() -> Outcome| match wanted(sandbox, layer) {
+            Ok(()) => {
+                at(layer);
+                apply()
+            }
             Err(outcome) => outcome,
         };
 
         report(
             Layer::Root,
             match self.root {
-                Ok(root) => root.enter(),
+                Ok(root) => layer(Layer::Root, &mut || root.enter()),
                 Err(outcome) => outcome,
             },
         );
@@ -56,7 +66,7 @@ impl Plan {
         report(
             Layer::Capabilities,
             match capabilities {
-                Outcome::Enforced(bounded) => identity::drop_capabilities(&bounded),
+                Outcome::Enforced(bounded) => layer(Layer::Capabilities, &mut || identity::drop_capabilities(&bounded)),
                 outcome => outcome,
             },
         );
@@ -67,12 +77,19 @@ impl Plan {
         report(
             Layer::Landlock,
             match self.paths {
-                Ok(rules) => rules.enforce(),
+                Ok(rules) => {
+                    let mut rules = Some(rules);
+                    let enforce = &mut || rules.take().map_or_else(paths::offered, paths::Rules::enforce);
+                    layer(Layer::Landlock, enforce)
+                }
                 Err(outcome) => outcome,
             },
         );
         let (seccomp, calls_allowed) = match self.filter {
-            Ok(filter) => filter.install(&sandbox.promises),
+            Ok(filter) => {
+                at(Layer::Seccomp);
+                filter.install(sandbox, hand_off)
+            }
             Err(outcome) => (outcome, 0),
         };
         report(Layer::Seccomp, seccomp);
@@ -80,6 +97,7 @@ impl Plan {
         layers.sort_by_key(|report| report.layer);
         let mut report = Report::new(&sandbox.name);
         report.layers = layers;
+        report.lowered.clone_from(&sandbox.lowered);
         report.calls_allowed = calls_allowed;
         report
     }
@@ -106,6 +124,11 @@ pub(crate) fn machine() -> Vec<LayerReport> {
         .collect()
 }
 
+/// The name of the call of that number on this architecture.
+pub(crate) fn call_name(number: u32) -> Option<&'static str> {
+    Arch::native()?.name_of(number)
+}
+
 /// How many threads the process has, if `/proc` tells.
 pub(crate) fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
@@ -114,6 +137,9 @@ pub(crate) fn threads() -> Option<usize> {
 fn wanted(sandbox: &Sandbox, layer: Layer) -> Result<(), Outcome> {
     if sandbox.is_switched_off(layer) {
         return Err(Outcome::Skipped("switched off by option".to_owned()));
+    }
+    if let Some(lowered) = sandbox.why_left_out(layer) {
+        return Err(Outcome::Unavailable(format!("left out, as a rehearsal showed: {}", lowered.why)));
     }
     Ok(())
 }

@@ -42,7 +42,7 @@ impl EmptyRoot {
     }
 
     /// Makes it the root directory.
-    pub(super) fn enter(self) -> Outcome {
+    pub(super) fn enter(&self) -> Outcome {
         let entered = rustix::process::fchdir(&self.0).and_then(|()| rustix::process::chroot("."));
         match entered.and_then(|()| rustix::process::chdir("/")) {
             Ok(()) => Outcome::Enforced("an empty directory without a name".to_owned()),

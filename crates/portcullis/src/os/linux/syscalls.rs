@@ -2,11 +2,12 @@
 
 use std::io;
 
-use syscall_policy::{Arch, Class, Instruction, Policy, compile};
+use syscall_policy::{Arch, Class, Instruction, Policy, Soft, compile};
 
 use super::unavailable;
 use crate::promise::Promise;
 use crate::report::Outcome;
+use crate::sandbox::{HandOff, Sandbox, Strength};
 use crate::sys;
 
 /// The kernel's own number, which it lets out here: `ENOTSUPP`. Some 32-bit Arm kernels must compile filters, and
@@ -22,45 +23,107 @@ pub(super) struct Filter {
     program: Vec<Instruction>,
 }
 
+/// What a process needs to send a listener away and to put a second filter on top of the first.
+const HANDING_OFF: [Class; 2] = [Class::SendDescriptors, Class::RestrictSelf];
+
 impl Filter {
-    pub(super) fn new(promises: &[Promise]) -> Result<Self, Outcome> {
+    pub(super) fn new(sandbox: &Sandbox) -> Result<Self, Outcome> {
         let Some(arch) = Arch::native() else {
             return Err(Outcome::Unavailable("there is no table of system calls for this architecture".to_owned()));
         };
         let process = own_process();
-        let policy = policy(promises).for_process(process);
+        let soft = match (&sandbox.naming, sandbox.strength) {
+            (Some(known), _) => Soft::Trap { except: known.clone() },
+            (None, Strength::HardOnly) => Soft::Allow,
+            (None, Strength::Full) => Soft::Errno,
+        };
+        let policy = policy(&sandbox.promises).for_process(process).softly(soft);
         let program = compile(&policy, arch);
         Ok(Self { arch, policy, process, program })
     }
 
     /// Puts it in force. Says what holds, and how many calls are left.
-    pub(super) fn install(self, promises: &[Promise]) -> (Outcome, usize) {
+    pub(super) fn install(self, sandbox: &Sandbox, hand_off: Option<HandOff<'_>>) -> (Outcome, usize) {
         // The filter knows its process by number: a copy of it is another.
-        let current = if self.process == own_process() { Ok(self) } else { Self::new(promises) };
+        let current = if self.process == own_process() { Ok(self) } else { Self::new(sandbox) };
         let filter = match current {
             Ok(filter) => filter,
             Err(outcome) => return (outcome, 0),
         };
-        let calls = filter.policy.allowed(filter.arch).len();
-        let held = |program: &[Instruction], how: &str| {
-            Outcome::Enforced(format!("{calls} calls{how}, {} instructions", program.len()))
+        let outcome = match (&sandbox.naming, sandbox.strength, hand_off) {
+            (Some(_), _, _) => filter.install_naming(),
+            (None, Strength::Full, Some(hand_off)) => filter.install_notifying(hand_off),
+            (None, Strength::Full, None) => filter.install_plain(""),
+            (None, Strength::HardOnly, _) => match filter.install_plain("") {
+                Outcome::Enforced(text) => Outcome::Partial(format!(
+                    "only what no honest library does is refused, as a rehearsal showed: {text}"
+                )),
+                outcome => outcome,
+            },
         };
-        let first = sys::set_filter(&filter.program);
-        let outcome = match first {
-            Ok(()) => held(&filter.program, ""),
+        let calls = filter.policy.allowed(filter.arch).len();
+        match outcome {
+            Outcome::Enforced(_) | Outcome::Partial(_) => (outcome, calls),
+            Outcome::Unavailable(_) | Outcome::Skipped(_) => (outcome, 0),
+        }
+    }
+
+    fn held(&self, program: &[Instruction], how: &str) -> Outcome {
+        let calls = self.policy.allowed(self.arch).len();
+        Outcome::Enforced(format!("{calls} calls, {} instructions{how}", program.len()))
+    }
+
+    fn install_plain(&self, how: &str) -> Outcome {
+        match sys::set_filter(&self.program) {
+            Ok(()) => self.held(&self.program, how),
             Err(error) if is_too_large(&error) => {
-                let smaller = compile(&filter.policy.clone().coarse(), filter.arch);
+                let smaller = compile(&self.policy.clone().coarse(), self.arch);
                 match sys::set_filter(&smaller) {
-                    Ok(()) => held(&smaller, ", others answered alike"),
+                    Ok(()) => self.held(&smaller, &format!(", refused calls answered alike{how}")),
                     Err(error) => not_filtered(error),
                 }
             }
             Err(error) => not_filtered(error),
-        };
-        match outcome {
-            Outcome::Enforced(_) => (outcome, calls),
-            _ => (outcome, 0),
         }
+    }
+
+    fn install_naming(&self) -> Outcome {
+        match sys::name_trapped_call() {
+            Ok(()) => self.install_plain(", the first refused call ends the process"),
+            Err(error) => unavailable("refused calls cannot be named", error),
+        }
+    }
+
+    /// Two filters: the first with a listener, open only for that to be sent away, and a second that closes it.
+    fn install_notifying(&self, hand_off: HandOff<'_>) -> Outcome {
+        let open = HANDING_OFF.into_iter().fold(self.policy.clone(), Policy::and).softly(Soft::Notify);
+        let first = compile(&open, self.arch);
+        let listener = match sys::set_filter_with_listener(&first) {
+            Ok(listener) => listener,
+            Err(error) => {
+                return self.install_plain(&format!("; refused calls are not told of: {}", no_listener(&error)));
+            }
+        };
+        let told = hand_off(listener);
+        let taken = HANDING_OFF.into_iter().filter(|class| !self.policy.grants(*class));
+        let second = compile(&Policy::taking(taken), self.arch);
+        match (sys::set_filter(&second), told) {
+            (Ok(()), Ok(())) => self.held(&[first, second].concat(), "; refused calls are told to the supervisor"),
+            (Ok(()), Err(error)) => {
+                self.held(&[first, second].concat(), &format!("; refused calls are answered ENOSYS: {error}"))
+            }
+            (Err(error), _) => {
+                Outcome::Partial(format!("descriptors can be sent, for want of a second filter: {error}"))
+            }
+        }
+    }
+}
+
+fn no_listener(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(libc::EBUSY) => "an outer sandbox listens already".to_owned(),
+        Some(libc::EINVAL | libc::ENOSYS) => "the kernel does not notify (Linux 5.0)".to_owned(),
+        _ => error.to_string(),
     }
 }
 
@@ -95,7 +158,8 @@ pub(super) fn offered() -> Outcome {
     }
 }
 
-fn policy(promises: &[Promise]) -> Policy {
+/// What promises mean.
+pub(super) fn policy(promises: &[Promise]) -> Policy {
     Policy::new(promises.iter().flat_map(|promise| classes(*promise)).copied().chain(ALWAYS))
 }
 
@@ -142,6 +206,7 @@ const fn classes(promise: Promise) -> &'static [Class] {
         Promise::CreatePath => path_classes!(CreatePath, SyncHeld, SizeHeld, LockHeld, AttributesHeld),
         Promise::Connect => &[Class::SocketCreate, Class::SocketConnect, Class::SocketIo, Class::SocketQuery],
         Promise::Accept => &[Class::Accept, Class::SocketQuery],
+        Promise::Notifications => &[Class::Ioctl, Class::Notifications],
         Promise::Children => &[Class::WaitChildren, Class::SignalOwn, Class::SignalOther, Class::SignalWait],
     }
 }
