@@ -79,6 +79,9 @@ pub(crate) enum Command {
     Check,
     /// Show what holds each process of the program on this machine, from the kernel itself
     Doctor(Doctor),
+    /// Show what the sandbox did
+    #[command(subcommand)]
+    Sandbox(Sandbox),
     /// Get a certificate from a CA inside the program, to see how it works
     #[cfg(feature = "demo")]
     Demo,
@@ -143,6 +146,13 @@ pub(crate) enum Account {
     Show,
 }
 
+/// `sandbox`
+#[derive(Clone, Copy, Debug, Subcommand)]
+pub(crate) enum Sandbox {
+    /// Show what was refused, and on what machine: to be attached to a report. Nothing secret is in it
+    Report,
+}
+
 /// `doctor`
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -152,6 +162,9 @@ pub(crate) struct Doctor {
     /// In which way it comes to grief
     #[arg(long, value_enum, requires = "role")]
     pub(crate) drill: Option<DrillKind>,
+    /// Name the system calls that each role is refused at its work, where the kernel does not tell by itself
+    #[arg(long)]
+    pub(crate) trace: bool,
     /// Where to try things out. Given by the process that removes it afterwards, which one that is sealed cannot
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) place: Option<PathBuf>,

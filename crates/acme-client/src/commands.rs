@@ -10,11 +10,12 @@ mod issue;
 mod obtain;
 mod renew;
 mod revoke;
+mod sandbox;
 mod status;
 
 use std::process::ExitCode;
 
-use crate::cli::{Account, Cli, Command, Global, Sandboxing};
+use crate::cli::{Account, Cli, Command, Global, Sandbox, Sandboxing};
 use crate::config::{Config, Overlay};
 use crate::error::{Error, Result};
 use crate::ui::{self, Ui};
@@ -61,6 +62,7 @@ fn carry_out(cli: Cli) -> Result<Outcome> {
         Command::Revoke(options) => revoke::run(&config, &options, ui),
         Command::Account(Account::Show) => account::show(&config, &ui),
         Command::Check => check::run(&config, &ui),
+        Command::Sandbox(Sandbox::Report) => sandbox::report::run(&config, &ui),
         Command::Doctor(options) => doctor::run(&config, &options, &ui),
         #[cfg(feature = "demo")]
         Command::Demo => Ok(Outcome::Done),
@@ -79,7 +81,7 @@ fn overlay(global: Global) -> Overlay {
 }
 
 /// The time, seconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     now.map_or(0, |since| since.as_secs())
 }

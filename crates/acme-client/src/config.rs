@@ -196,7 +196,7 @@ impl Config {
             ca_file: overlay.ca_file.or(file.ca_file).map(|path| absolute(&path)).transpose()?,
             contact: file.contact,
             agree_terms: file.agree_terms.unwrap_or(true),
-            sandbox: SandboxMode { off: overlay.sandbox_off, require },
+            sandbox: SandboxMode { off: overlay.sandbox_off, require, trace: false },
             uid_base: file.sandbox.uid_base.unwrap_or(UID_BASE),
             certificates,
         })

@@ -33,6 +33,15 @@ pub(crate) fn sync(directory: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::fs::fsync(directory)?)
 }
 
+/// Sees that files can be made, written, renamed and removed here. Leaves nothing behind.
+pub(crate) fn try_out(directory: BorrowedFd<'_>) -> io::Result<()> {
+    let (name, new) = (".canary", ".canary.new");
+    let file = create(directory, new, Mode::RUSR | Mode::WUSR)?;
+    let tried = write_all(&file, b"{}").and_then(|()| Ok(rustix::fs::renameat(directory, new, directory, name)?));
+    let removed = remove(directory, new).and_then(|()| remove(directory, name));
+    tried.and(removed)
+}
+
 /// Removes a file. One that is not there is as good.
 pub(crate) fn remove(directory: BorrowedFd<'_>, name: &str) -> io::Result<()> {
     match rustix::fs::unlinkat(directory, name, AtFlags::empty()) {

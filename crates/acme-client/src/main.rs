@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod ca;
+mod canary;
 mod cli;
 mod commands;
 mod config;

@@ -4,7 +4,7 @@
 //! are read, so that a message of the right form has the right content too.
 
 use acme::{DnsName, ToSign, Token, Url};
-use portcullis::Report;
+use portcullis::{Promise, Report};
 use privsep::Message;
 use serde::{Deserialize, Serialize};
 
@@ -16,6 +16,7 @@ use crate::roles::hook::HookSetup;
 use crate::roles::key::KeySetup;
 use crate::roles::net::NetSetup;
 use crate::roles::store::StoreSetup;
+use crate::run::records::Mapping;
 
 /// Which certificate of a run: its place in the supervisor's list.
 pub(crate) type JobId = u32;
@@ -94,6 +95,8 @@ pub(crate) struct SandboxMode {
     pub(crate) off: bool,
     /// Layers without which nothing is done.
     pub(crate) require: Vec<portcullis::Layer>,
+    /// (`doctor`) Name the calls that are refused at work.
+    pub(crate) trace: bool,
 }
 
 /// What one role is told. Each role accepts its own variant only.
@@ -141,6 +144,11 @@ pub(crate) enum Drill {
 /// From any role to the supervisor.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum FromRole {
+    /// Where calls that the role is refused are answered comes as a descriptor; what the role is sealed with, and where its
+    /// code comes from. Before anything hostile is read.
+    Listener(Vec<Promise>, Vec<Mapping>),
+    /// (`doctor`) The calls that the role is refused at its work.
+    Named(Vec<String>),
     /// The role has what it needs and has given up the rest. `None` from the one role that is not sealed.
     Sealed(Option<Report>),
     /// A line for the log.
@@ -213,6 +221,8 @@ message!(ToRole, 32 * KIB * KIB, {
 });
 
 message!(FromRole, 64 * KIB, {
+    Self::Listener(..) => "listener",
+    Self::Named(_) => "named",
     Self::Sealed(_) => "sealed",
     Self::Log(..) => "log",
     Self::Failed(_) => "failed",

@@ -54,6 +54,10 @@ pub(crate) trait Actor: Sized {
 
     /// Does what its work consists of, once.
     fn self_test(&mut self) -> Vec<Check>;
+
+    /// Does what only this role does, in a copy of the process that is sealed as the process will be: with nobody told, nothing
+    /// left behind and nothing sent. What all roles do is in [`crate::canary`].
+    fn canary(&mut self) -> Result<(), String>;
 }
 
 /// The channel to the supervisor.
@@ -204,11 +208,11 @@ fn act<A: Actor>(control: &Control) -> Result<(), Stop> {
     let (mut actor, sandbox) = A::acquire(setup.role, &mut links, sandbox)?;
     let held = links.extra;
     let report = match A::ROLE.spec().promises {
-        Some(_) => {
-            Some(sandbox.prepare().and_then(portcullis::Prepared::seal).map_err(|error| Stop::own(error.to_string()))?)
-        }
+        Some(_) if setup.sandbox.off => Some(sandbox.prepare().and_then(portcullis::Prepared::seal)),
+        Some(_) => Some(seal(sandbox, &mut actor, control, &setup.sandbox)?),
         None => None,
     };
+    let report = report.transpose().map_err(|error| Stop::own(error.to_string()))?;
     control.tell(&FromRole::Sealed(report))?;
 
     let ended = loop {
@@ -222,6 +226,28 @@ fn act<A: Actor>(control: &Control) -> Result<(), Stop> {
     // Locks among them: they are let go when the role has done its last write, not before.
     drop(held);
     ended
+}
+
+/// Tries the seal out in a copy of the process, and then seals it for good. From here on the supervisor answers what is refused.
+fn seal<A: Actor>(
+    sandbox: Sandbox,
+    actor: &mut A,
+    control: &Control,
+    mode: &SandboxMode,
+) -> Result<Result<portcullis::Report, portcullis::Error>, Stop> {
+    let promises = sandbox.promises().to_vec();
+    let mut script = || crate::canary::play(control.0.as_fd()).and_then(|()| actor.canary());
+    if mode.trace {
+        let names = sandbox.calls_refused(&mut script).into_iter().map(str::to_owned).collect();
+        control.tell(&FromRole::Named(names))?;
+    }
+    let prepared = match sandbox.rehearse(&mut script).and_then(Sandbox::prepare) {
+        Ok(prepared) => prepared,
+        Err(error) => return Ok(Err(error)),
+    };
+    let message = FromRole::Listener(promises, crate::run::records::mappings());
+    let message = control.0.framed(&message)?;
+    Ok(prepared.seal_notifying(control.0.as_fd(), &message))
 }
 
 /// The first messages: what the role is told, and the descriptors it is given.

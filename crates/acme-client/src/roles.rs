@@ -61,7 +61,7 @@ pub(crate) const TABLE: [Spec; 8] = [
         name: "supervisor",
         job: "starts and ends the others, tells what happens",
         user: Some(0),
-        promises: Some(&[Promise::Stdio, Promise::Children]),
+        promises: Some(&[Promise::Stdio, Promise::Children, Promise::Notifications]),
         peers: &[],
     },
     Spec {

@@ -3,4 +3,5 @@
 pub(crate) mod crew;
 pub(crate) mod kernel;
 pub(crate) mod plan;
+pub(crate) mod records;
 pub(crate) mod watch;

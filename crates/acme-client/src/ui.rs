@@ -5,9 +5,12 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 
+use portcullis::Lowered;
+
 use crate::roles::Role;
 use crate::run::crew::Crew;
 use crate::run::kernel;
+use crate::run::records::Machine;
 
 /// How things are shown.
 #[derive(Debug)]
@@ -29,6 +32,11 @@ impl Ui {
             && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
         let colour = wanted && io::stdout().is_terminal();
         Self { verbose, json, terminal, colour, colour_errors: wanted && terminal }
+    }
+
+    /// Whether everything is to be said.
+    pub(crate) const fn verbose(&self) -> bool {
+        self.verbose
     }
 
     /// Whether results are for programs.
@@ -110,6 +118,23 @@ pub(crate) fn said(role: Role, text: &str) {
     for line in text.lines() {
         say(&format!("{role} says: {line}"));
     }
+}
+
+/// A call that a role was refused, for those who want to know everything.
+pub(crate) fn refused(line: &str) {
+    say(&format!("sandbox: {line}; the run goes on"));
+}
+
+/// A layer that a role does without, as its rehearsal on this machine showed.
+pub(crate) fn lowered(role: Role, lowered: &Lowered) {
+    let Machine { arch, kernel, libc, .. } = Machine::here();
+    say(&format!(
+        "sandbox: {role} does without the layer {} on this machine ({arch}, Linux {kernel}, {libc}); what is left of it: {}. {}. \
+         The run goes on; this has nothing to do with the CA. Please report it: acme-client sandbox report",
+        lowered.layer,
+        lowered.left,
+        privsep::printable(&lowered.why)
+    ));
 }
 
 /// An error, as the last thing that is said.

@@ -134,8 +134,10 @@ impl Sandbox {
         Ok(judge(&ended))
     }
 
-    /// The names of calls that the script is refused: it is played until it meets no new one.
-    fn calls_refused(&self, script: &mut dyn FnMut() -> Result<(), String>) -> Vec<&'static str> {
+    /// The names of calls that the script is refused: copies of this process play it until they meet no new one. Where
+    /// there is no [`Listener`](crate::Listener) this is how to find out; it changes nothing.
+    #[must_use]
+    pub fn calls_refused(&self, script: &mut dyn FnMut() -> Result<(), String>) -> Vec<&'static str> {
         let mut naming = self.clone_of();
         let mut names = Vec::new();
         while names.len() < NAMED {

@@ -1,7 +1,6 @@
 //! Promises and rights in, a sealed process out.
 
-use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
 use crate::error::Error;
@@ -185,7 +184,13 @@ impl Sandbox {
         Ok(Prepared { sandbox: self, plan })
     }
 
-    pub(crate) fn promises(&self, promise: Promise) -> bool {
+    /// What is promised so far.
+    #[must_use]
+    pub fn promises(&self) -> &[Promise] {
+        &self.promises
+    }
+
+    pub(crate) fn keeps(&self, promise: Promise) -> bool {
         self.promises.contains(&promise)
     }
 
@@ -230,7 +235,7 @@ impl Sandbox {
 
     /// Promises that let files be written.
     pub(crate) fn writes_paths(&self) -> bool {
-        self.promises(Promise::WritePath) || self.promises(Promise::CreatePath)
+        self.keeps(Promise::WritePath) || self.keeps(Promise::CreatePath)
     }
 }
 
@@ -256,17 +261,18 @@ impl Prepared {
     }
 
     /// The same, and has calls that are refused softly answered by another process, which learns of them: seccomp user
-    /// notification (Linux 5.0). `hand_off` is given the listener and sends it there, by a message with a descriptor; all
-    /// layers hold by then but for that. The other process makes a [`Listener`](crate::Listener) of it.
+    /// notification (Linux 5.0). When all layers but the last hold, `message` is sent there `over` a connected stream socket, with
+    /// the listener as a descriptor beside its first byte; the other process makes a [`Listener`](crate::Listener) of that and
+    /// answers from then on, since this one stands still at its first refused call until it does.
     ///
     /// Where no listener can be had (there may be one in a tree of filters, and container managers take it), the kernel
-    /// gives the same answers by itself, and the report says that they are not told of.
+    /// gives the same answers by itself, nothing is sent, and the report says so.
     ///
     /// # Errors
     ///
     /// As [`seal`](Self::seal).
-    pub fn seal_notifying(self, hand_off: &mut dyn FnMut(OwnedFd) -> io::Result<()>) -> Result<Report, Error> {
-        self.close(Some(hand_off))
+    pub fn seal_notifying(self, over: BorrowedFd<'_>, message: &[u8]) -> Result<Report, Error> {
+        self.close(Some(HandOff { over, message }))
     }
 
     fn close(self, hand_off: Option<HandOff<'_>>) -> Result<Report, Error> {
@@ -287,5 +293,11 @@ impl Prepared {
     }
 }
 
-/// What takes a listener to where it is answered.
-pub(crate) type HandOff<'a> = &'a mut dyn FnMut(OwnedFd) -> io::Result<()>;
+/// Where a listener goes to be answered, and what is said with it.
+#[derive(Debug)]
+pub(crate) struct HandOff<'a> {
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are listeners on Linux only"))]
+    pub(crate) over: BorrowedFd<'a>,
+    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "there are listeners on Linux only"))]
+    pub(crate) message: &'a [u8],
+}

@@ -166,27 +166,27 @@ mod linux {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
     }
 
-    /// Calls `with` with a program in the form the kernel takes, which lives through the call.
-    fn with_program<T>(
-        program: &[Instruction],
-        with: impl FnOnce(&libc::sock_fprog) -> io::Result<T>,
-    ) -> io::Result<T> {
-        let mut filter: Vec<libc::sock_filter> = program
-            .iter()
-            .map(|instruction| libc::sock_filter {
-                code: instruction.code,
-                jt: instruction.jt,
-                jf: instruction.jf,
-                k: instruction.k,
-            })
-            .collect();
-        let len = u16::try_from(filter.len()).map_err(|_| os_error(libc::EINVAL))?;
-        with(&libc::sock_fprog { len, filter: filter.as_mut_ptr() })
+    /// A filter in the form the kernel takes. Made beforehand: putting it in place takes no memory.
+    #[derive(Debug)]
+    pub(crate) struct Program(Vec<libc::sock_filter>);
+
+    impl Program {
+        pub(crate) fn new(instructions: &[Instruction]) -> Self {
+            let filter = |i: &Instruction| libc::sock_filter { code: i.code, jt: i.jt, jf: i.jf, k: i.k };
+            Self(instructions.iter().map(filter).collect())
+        }
+
+        /// Calls `with` with what the kernel reads, which lives through the call.
+        fn lend<T>(&self, with: impl FnOnce(&libc::sock_fprog) -> io::Result<T>) -> io::Result<T> {
+            let len = u16::try_from(self.0.len()).map_err(|_| os_error(libc::EINVAL))?;
+            // The kernel only reads the instructions; that the pointer is not const is for want of care in the C struct.
+            with(&libc::sock_fprog { len, filter: self.0.as_ptr().cast_mut() })
+        }
     }
 
     /// Puts a filter in place for the calling thread: by seccomp(2), or by prctl(2) where that does not exist.
-    pub(crate) fn set_filter(program: &[Instruction]) -> io::Result<()> {
-        with_program(program, |program| {
+    pub(crate) fn set_filter(program: &Program) -> io::Result<()> {
+        program.lend(|program| {
             match seccomp(libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(program).cast()) {
                 Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
                     let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
@@ -203,12 +203,11 @@ mod linux {
 
     /// Puts a filter in place for the calling thread, and returns the descriptor by which calls that it notifies of are
     /// answered (Linux 5.0; `EBUSY` if there is one in the tree of filters already).
-    pub(crate) fn set_filter_with_listener(program: &[Instruction]) -> io::Result<OwnedFd> {
+    pub(crate) fn set_filter_with_listener(program: &Program) -> io::Result<OwnedFd> {
         /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of `linux/seccomp.h`.
         const NEW_LISTENER: c_uint = 1 << 3;
-        let listener = with_program(program, |program| {
-            seccomp(libc::SECCOMP_SET_MODE_FILTER, NEW_LISTENER, ptr::from_ref(program).cast())
-        })?;
+        let listener = program
+            .lend(|program| seccomp(libc::SECCOMP_SET_MODE_FILTER, NEW_LISTENER, ptr::from_ref(program).cast()))?;
         let listener = i32::try_from(listener).map_err(|_| os_error(libc::EBADF))?;
         // SAFETY: with this flag the result is a new descriptor, which nobody else knows of.
         Ok(unsafe { OwnedFd::from_raw_fd(listener) })

@@ -125,6 +125,14 @@ impl<S: Message, R: Message> Channel<S, R> {
             .map_err(|fault| self.error(fault))
     }
 
+    /// The bytes that [`send`](Self::send) would write, for whoever has to write them without taking memory.
+    ///
+    /// # Errors
+    /// The message is longer than its own type allows.
+    pub fn framed(&self, message: &S) -> Result<Vec<u8>, ChannelError> {
+        frame::framed(&self.encode(message)?).map_err(|fault| self.error(fault))
+    }
+
     /// Waits for one message, at most for `timeout` (without end if `None`).
     ///
     /// # Errors

@@ -110,7 +110,8 @@ pub(crate) fn write_with(
     }
 }
 
-fn framed(payload: &[u8]) -> Result<Vec<u8>, Fault> {
+/// A message with its length before it.
+pub(crate) fn framed(payload: &[u8]) -> Result<Vec<u8>, Fault> {
     let length = u32::try_from(payload.len())
         .map_err(|_| Fault::TooLong { announced: payload.len(), allowed: u32::MAX as usize })?;
     let mut frame = Vec::with_capacity(HEADER + payload.len());

@@ -18,7 +18,7 @@ use crate::commands::Outcome;
 use crate::config::{Config, Definition, Method};
 use crate::crypto::key::KeyType;
 use crate::error::{Error, Result};
-use crate::messages::{Check, Drill, FromRole, ToRole};
+use crate::messages::{Check, Drill, FromRole, SandboxMode, ToRole};
 use crate::roles::Role;
 use crate::run::crew::{Crew, Terms};
 use crate::run::kernel::{self, KernelView};
@@ -36,6 +36,10 @@ struct RoleView {
     pid: i32,
     calls_allowed: Option<usize>,
     layers: Vec<(String, String, String)>,
+    /// What its rehearsal took back: layer, what is left, why.
+    lowered: Vec<(String, String, String)>,
+    /// With `--trace`: calls that it is refused at its work.
+    refused: Option<Vec<String>>,
     kernel: Option<KernelView>,
     tests: Vec<(bool, String, String)>,
 }
@@ -53,7 +57,7 @@ pub(crate) fn run(config: &Config, options: &Doctor, ui: &Ui) -> Result<Outcome>
     let Some(place) = &options.place else { return from_outside() };
     // Before anything is given up: afterwards this process could not tell.
     let machine = portcullis::machine();
-    examine(config, drill, place, &machine, ui)
+    examine(config, options, drill, place, &machine, ui)
 }
 
 /// Has a process of its own do all this: it is sealed in the end, and could not clear up after itself.
@@ -71,6 +75,7 @@ fn from_outside() -> Result<Outcome> {
 
 fn examine(
     config: &Config,
+    options: &Doctor,
     drill: Option<(Role, DrillKind)>,
     place: &Path,
     machine: &[LayerReport],
@@ -86,7 +91,7 @@ fn examine(
         allow_hosts: Vec::new(),
         contact: Vec::new(),
         certificates: Vec::new(),
-        sandbox: config.sandbox.clone(),
+        sandbox: SandboxMode { trace: options.trace, ..config.sandbox.clone() },
         path: None,
         ca_file: config.ca_file.clone(),
         ..*config
@@ -99,7 +104,7 @@ fn examine(
     let pending = state.begin(&definition, &directory)?;
     let jobs = [Job { definition, live: None, pending, lock }];
     let scene = Scene::new(&config, &state)?;
-    let terms = Terms { state: &state, sandbox: &config.sandbox, deadline: deadline(1) };
+    let terms = Terms { state: &state, sandbox: &config.sandbox, verbose: ui.verbose(), deadline: deadline(1) };
     let hooks = [vec!["/bin/true".to_owned()]];
     let mut crew = Crew::start(scene.issue(&jobs, &hooks)?, &terms)?;
 
@@ -114,6 +119,8 @@ fn examine(
     let mut views = views(&crew);
     for view in &mut views {
         let role = Role::named(view.role).ok_or_else(|| Error::failed("a role without a name"))?;
+        let sealed = role.spec().promises.is_some();
+        view.refused = (options.trace && sealed).then(|| crew.named(role).to_vec());
         if role == Role::Dial {
             // dial is tested by net as well, which would talk to both at a time.
             continue;
@@ -169,6 +176,12 @@ fn view(role: Role, pid: i32, report: Option<&portcullis::Report>, kernel: Optio
             .iter()
             .map(|layer| (layer.layer.to_string(), layer.outcome.word().to_owned(), layer.outcome.text().to_owned()))
             .collect(),
+        lowered: report
+            .iter()
+            .flat_map(|report| &report.lowered)
+            .map(|lowered| (lowered.layer.to_string(), lowered.left.clone(), privsep::printable(&lowered.why)))
+            .collect(),
+        refused: None,
         kernel,
         tests: Vec::new(),
     }
@@ -208,6 +221,14 @@ fn print(view: &RoleView, ui: &Ui) {
     }
     for (layer, word, text) in &view.layers {
         ui.print(&format!("  {layer:<17}  {word:<11}  {text}"));
+    }
+    for (layer, left, why) in &view.lowered {
+        ui.print(&format!("  {} {layer}; what is left of it: {left}. {why}", ui.bad("does without")));
+    }
+    if let Some(refused) = &view.refused {
+        let none = || "none".to_owned();
+        let names = if refused.is_empty() { none() } else { refused.join(", ") };
+        ui.print(&format!("  calls that it is refused at its work: {names}"));
     }
     if let Some(kernel) = &view.kernel {
         ui.print(&format!(

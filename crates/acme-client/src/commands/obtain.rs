@@ -124,7 +124,12 @@ fn run(
     let mut commands: Vec<Vec<String>> = jobs.iter().flat_map(|job| job.definition.hooks.clone()).collect();
     commands.sort();
     commands.dedup();
-    let terms = Terms { state: scene.state, sandbox: &scene.config.sandbox, deadline: deadline(jobs.len()) };
+    let terms = Terms {
+        state: scene.state,
+        sandbox: &scene.config.sandbox,
+        verbose: ui.verbose(),
+        deadline: deadline(jobs.len()),
+    };
     let mut crew = Crew::start(scene.issue(jobs, &commands)?, &terms)?;
     ui.crew(&crew);
     crew.seal_supervisor(&terms)?;

@@ -32,7 +32,7 @@ pub(crate) fn run(config: &Config, options: &Revoke, mut ui: Ui) -> Result<Outco
     let lock = state.lock(name, State::patience())?;
     let lock = lock.ok_or_else(|| Error::failed(format!("another acme-client is working on {name} right now")))?;
 
-    let terms = Terms { state: &state, sandbox: &config.sandbox, deadline: deadline(1) };
+    let terms = Terms { state: &state, sandbox: &config.sandbox, verbose: ui.verbose(), deadline: deadline(1) };
     let starts = scene.revoke(definition, certificate, options.reason, state.record(name), lock);
     let mut crew = Crew::start(starts, &terms)?;
     crew.seal_supervisor(&terms)?;

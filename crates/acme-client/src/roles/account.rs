@@ -140,6 +140,10 @@ impl Actor for Account {
         }
     }
 
+    fn canary(&mut self) -> Result<(), String> {
+        self.key.sign(&SystemRandom::new(), b"a canary").map(drop).map_err(|error| format!("cannot sign: {error}"))
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let signed = self.key.sign(&SystemRandom::new(), b"a self-test");
         let foreign = Url::parse("https://elsewhere.invalid/order").map(|url| self.rules.allow_url(&url).is_err());

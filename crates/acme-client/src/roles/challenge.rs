@@ -107,6 +107,13 @@ impl Actor for Challenge {
         ended
     }
 
+    fn canary(&mut self) -> Result<(), String> {
+        if let Some(webroot) = self.webroots.iter().flatten().next() {
+            webroot.try_out()?;
+        }
+        self.listeners.as_ref().map_or(Ok(()), Listeners::canary)
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let mut checks: Vec<Check> = self.webroots.iter_mut().flatten().map(Webroot::self_test).collect();
         if let Some(addresses) = self.listeners.as_ref().ok().and_then(Listeners::addresses) {

@@ -6,11 +6,12 @@
 mod connect;
 mod resolve;
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 
 use portcullis::Sandbox;
 use privsep::Channel;
+use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
 use crate::messages::{Check, FromDial, RoleSetup, ToDial, fitting};
@@ -61,6 +62,19 @@ impl Actor for Dial {
                 }
             }
         }
+    }
+
+    fn canary(&mut self) -> Result<(), String> {
+        // Kernels without one of the families exist; datagrams leave nothing when they are only connected.
+        let mut tried = Err("there is no IPv4 and no IPv6".to_owned());
+        for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            match connect::try_out(ip) {
+                Err(Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL | Errno::NETUNREACH) => {}
+                Err(error) => return Err(format!("cannot connect: {error}")),
+                Ok(()) => tried = Ok(()),
+            }
+        }
+        tried
     }
 
     fn self_test(&mut self) -> Vec<Check> {

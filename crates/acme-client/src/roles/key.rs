@@ -107,6 +107,15 @@ impl Actor for Key {
         }
     }
 
+    fn canary(&mut self) -> Result<(), String> {
+        let signed = PrivateKey::generate(KeyType::P256).and_then(|key| key.sign(b"a canary"));
+        signed.map_err(|error| error.to_string())?;
+        match self.slots.iter().flatten().next() {
+            Some(slot) => durable::try_out(slot.directory.as_fd()).map_err(|error| file("write to", &slot.path, error)),
+            None => Ok(()),
+        }
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let made = PrivateKey::generate(KeyType::P256);
         let mut checks = vec![Check {

@@ -4,7 +4,7 @@
 //! `registrations`; it cannot read a single file. What a certificate must look like it knows from the configuration
 //! and from key, not from net.
 
-use std::os::fd::{AsFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -124,6 +124,12 @@ impl Actor for Store {
                 }
             }
         }
+    }
+
+    fn canary(&mut self) -> Result<(), String> {
+        let own = self.slots.iter().find_map(|slot| slot.directory.as_ref());
+        let directory = own.map_or_else(|| self.journal.as_fd(), AsFd::as_fd);
+        durable::try_out(directory).map_err(|error| file("write to", &self.root, error))
     }
 
     fn self_test(&mut self) -> Vec<Check> {

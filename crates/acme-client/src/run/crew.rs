@@ -3,13 +3,14 @@
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
-use portcullis::{Promise, Report, Sandbox};
+use portcullis::{Listener, Promise, Report, Sandbox};
 use privsep::{Ended, Launcher, Process};
 
 use crate::error::{Error, Result};
 use crate::messages::{Failed, FromRole, RoleSetup, SandboxMode, Setup, ToRole};
 use crate::role::restricted;
 use crate::roles::Role;
+use crate::run::records::{Mapping, Records};
 use crate::run::watch::Signals;
 use crate::state::State;
 
@@ -31,6 +32,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) state: &'a State,
     /// What is done about the sandbox.
     pub(crate) sandbox: &'a SandboxMode,
+    /// Whether refused calls are told of as they come.
+    pub(crate) verbose: bool,
     /// After how long the kernel ends whoever is still there.
     pub(crate) deadline: Duration,
 }
@@ -40,6 +43,9 @@ pub(crate) struct Terms<'a> {
 pub(crate) struct Crew {
     members: Vec<Member>,
     signals: Signals,
+    records: Records,
+    /// Calls that roles are refused are told of as they come.
+    verbose: bool,
 }
 
 #[derive(Debug)]
@@ -47,11 +53,28 @@ struct Member {
     role: Role,
     running: privsep::Role<ToRole, FromRole>,
     report: Option<Report>,
+    /// Where calls are answered that it is refused.
+    listening: Option<Listening>,
+    /// (`doctor`) Calls that it is refused at its work.
+    named: Vec<String>,
+    /// It is sealed, and what it tells from now on may be somebody else's words.
+    sealed: bool,
     /// Nothing more comes over the control channel.
     silent: bool,
     /// Nothing more comes over standard error.
     mute: bool,
 }
+
+/// A role's refused calls.
+#[derive(Debug)]
+struct Listening {
+    listener: Listener,
+    mappings: Vec<Mapping>,
+    answered: u32,
+}
+
+/// Calls of one role that are answered here. A role that makes more is left to the kernel, which answers `ENOSYS`.
+const ANSWERS: u32 = 10_000;
 
 /// Something that happened.
 #[derive(Debug)]
@@ -84,14 +107,16 @@ impl Crew {
     pub(crate) fn start(starts: Vec<Start>, terms: &Terms<'_>) -> Result<Self> {
         let failed = |error: std::io::Error| Error::failed(format!("cannot start the roles: {error}"));
         let launcher = Launcher::new("acme-client").map_err(failed)?;
-        let mut crew = Self { members: Vec::new(), signals: Signals::install().map_err(failed)? };
+        let records = Records::open(&terms.state.root);
+        let signals = Signals::install().map_err(failed)?;
+        let mut crew = Self { members: Vec::new(), signals, records, verbose: terms.verbose };
         let roles: Vec<Role> = starts.iter().map(|start| start.role).collect();
         // All at once: while one is being loaded another can be running.
         for role in &roles {
             let running = launcher
                 .start(role.name(), &[crate::cli::ROLE, role.name()])
                 .map_err(|error| Error::failed(format!("cannot start the {role} process: {error}")))?;
-            crew.members.push(Member { role: *role, running, report: None, silent: false, mute: false });
+            crew.members.push(Member::new(*role, running));
         }
         let mut sockets = connect(&roles).map_err(failed)?;
         for start in starts {
@@ -132,7 +157,13 @@ impl Crew {
         while missing > 0 {
             match self.next(Some(until.saturating_duration_since(Instant::now())))? {
                 Event::Told(role, FromRole::Sealed(report)) => {
-                    self.member_mut(role)?.report = report;
+                    for lowered in report.iter().flat_map(|report| &report.lowered) {
+                        self.records.lowered(role, lowered);
+                        crate::ui::lowered(role, lowered);
+                    }
+                    let member = self.member_mut(role)?;
+                    member.report = report;
+                    member.sealed = true;
                     missing -= 1;
                 }
                 Event::Told(_, FromRole::Log(..)) => {}
@@ -150,15 +181,30 @@ impl Crew {
     }
 
     /// Seals the supervisor itself. From here on nothing can be opened or started.
-    pub(crate) fn seal_supervisor(&self, terms: &Terms<'_>) -> Result<Report> {
+    pub(crate) fn seal_supervisor(&mut self, terms: &Terms<'_>) -> Result<Report> {
         let promises = Role::Supervisor.spec().promises.unwrap_or_default();
         let sandbox = promises
             .iter()
             .fold(Sandbox::new(Role::Supervisor.name()), |sandbox, promise: &Promise| sandbox.promise(*promise));
-        restricted(sandbox, terms.state.identity(Role::Supervisor), terms.sandbox)
-            .prepare()
-            .and_then(portcullis::Prepared::seal)
-            .map_err(|error| Error::failed(format!("the supervisor cannot be sealed: {error}; nothing was done")))
+        let sandbox = restricted(sandbox, terms.state.identity(Role::Supervisor), terms.sandbox);
+        let rehearsed = if terms.sandbox.off {
+            Ok(sandbox)
+        } else {
+            sandbox.rehearse(&mut || crate::canary::play(self.signals.as_fd()))
+        };
+        let report = rehearsed.and_then(Sandbox::prepare).and_then(portcullis::Prepared::seal);
+        let report = report
+            .map_err(|error| Error::failed(format!("the supervisor cannot be sealed: {error}; nothing was done")))?;
+        for lowered in &report.lowered {
+            self.records.lowered(Role::Supervisor, lowered);
+            crate::ui::lowered(Role::Supervisor, lowered);
+        }
+        Ok(report)
+    }
+
+    /// (`doctor`) The calls that a role is refused at its work.
+    pub(crate) fn named(&self, role: Role) -> &[String] {
+        self.member(role).map_or(&[], |member| member.named.as_slice())
     }
 
     /// What each role reported when it was sealed.
@@ -204,16 +250,21 @@ impl Crew {
                     }
                 }
                 Source::Control(at) => {
+                    if let Some(event) = self.members.get_mut(at).and_then(Member::hear) {
+                        return Ok(event);
+                    }
+                }
+                Source::Listener(at) => {
                     if let Some(member) = self.members.get_mut(at) {
-                        return Ok(member.hear());
+                        answer(member.role, &mut member.listening, &mut self.records, self.verbose);
                     }
                 }
             }
         }
     }
 
-    /// What can be read: signals first, then what roles say, then what they tell. A role that ends with a word on its
-    /// lips is heard out before its channel is found closed.
+    /// What can be read: signals first, then what roles say, then what they tell, and calls that wait for their answer. A role
+    /// that ends with a word on its lips is heard out before its channel is found closed.
     fn poll(&self, timeout: Option<Duration>) -> Result<(Vec<usize>, Vec<Source>)> {
         let mut descriptors = vec![self.signals.as_fd()];
         let mut sources = vec![Source::Signal];
@@ -224,6 +275,12 @@ impl Crew {
         for (at, member) in self.members.iter().enumerate().filter(|(_, member)| !member.silent) {
             descriptors.push(member.running.control.as_fd());
             sources.push(Source::Control(at));
+        }
+        for (at, member) in self.members.iter().enumerate() {
+            if let Some(listening) = &member.listening {
+                descriptors.push(listening.listener.as_fd());
+                sources.push(Source::Listener(at));
+            }
         }
         let ready = privsep::wait_readable(&descriptors, timeout);
         let ready = ready.map_err(|error| Error::failed(format!("the supervisor cannot wait: {error}")))?;
@@ -272,6 +329,9 @@ impl Crew {
         }
         for (role, ended) in self.hang_up() {
             if let Some(ended) = ended.filter(|ended| !ended.success()) {
+                if ended.signal() == Some(SIGSYS) {
+                    self.records.ended(role);
+                }
                 signalled.push(words(role, ended));
             }
         }
@@ -304,12 +364,14 @@ impl Crew {
 
     /// Closes every channel and waits for the processes to end.
     fn hang_up(&mut self) -> Vec<(Role, Option<Ended>)> {
-        let mut leaving: Vec<(Role, Process)> =
-            self.members.drain(..).map(|member| (member.role, member.running.hang_up())).collect();
+        let mut leaving: Vec<(Role, Process, Option<Listening>)> =
+            self.members.drain(..).map(|member| (member.role, member.running.hang_up(), member.listening)).collect();
         let until = Instant::now() + ENDING;
         let mut ended = Vec::new();
         while !leaving.is_empty() {
-            leaving.retain_mut(|(role, process)| {
+            leaving.retain_mut(|(role, process, listening)| {
+                // What C libraries do at the end may be refused as well.
+                while answer(*role, listening, &mut self.records, self.verbose) {}
                 while let Ok(Some(lines)) = process.mouth.listen() {
                     if lines.is_empty() {
                         break;
@@ -330,11 +392,15 @@ impl Crew {
                 }
             });
             if !leaving.is_empty() {
-                let mouths: Vec<BorrowedFd<'_>> = leaving.iter().map(|(_, process)| process.mouth.as_fd()).collect();
+                let mut waiting: Vec<BorrowedFd<'_>> =
+                    leaving.iter().map(|(_, process, _)| process.mouth.as_fd()).collect();
+                let listening = leaving.iter().filter_map(|(_, _, listening)| listening.as_ref());
+                waiting.extend(listening.map(|listening| listening.listener.as_fd()));
                 // A closed mouth is readable at once, so this is also how an end is noticed soon.
-                let _ = privsep::wait_readable(&mouths, Some(Duration::from_millis(1)));
+                let _ = privsep::wait_readable(&waiting, Some(Duration::from_millis(1)));
             }
         }
+        self.records.finish();
         ended
     }
 
@@ -356,9 +422,47 @@ enum Source {
     Signal,
     Mouth(usize),
     Control(usize),
+    Listener(usize),
+}
+
+/// Answers one call that a role is refused. Returns whether there was one.
+fn answer(role: Role, listening: &mut Option<Listening>, records: &mut Records, verbose: bool) -> bool {
+    let Some(Listening { listener, mappings, answered }) = listening else { return false };
+    match listener.answer() {
+        Ok(Some(call)) => {
+            if let Some(line) = records.refused(role, &call, mappings).filter(|_| verbose) {
+                crate::ui::refused(&line);
+            }
+            *answered += 1;
+            if *answered == ANSWERS {
+                crate::ui::refused(&format!("{role} was refused {ANSWERS} calls, and no more of them are told of"));
+                *listening = None;
+            }
+            true
+        }
+        Ok(None) => false,
+        // The role is gone, or the kernel does not let itself be answered: then it answers by itself.
+        Err(_) => {
+            *listening = None;
+            false
+        }
+    }
 }
 
 impl Member {
+    const fn new(role: Role, running: privsep::Role<ToRole, FromRole>) -> Self {
+        Self {
+            role,
+            running,
+            report: None,
+            listening: None,
+            named: Vec::new(),
+            sealed: false,
+            silent: false,
+            mute: false,
+        }
+    }
+
     /// What the role says. `None` if it has only closed its mouth, or has not finished its line.
     fn listen(&mut self) -> Option<Event> {
         let lines = match self.running.process.mouth.listen() {
@@ -371,13 +475,30 @@ impl Member {
         (!lines.is_empty()).then(|| Event::Said(self.role, lines.join("\n")))
     }
 
-    /// What the role tells.
-    fn hear(&mut self) -> Event {
-        match self.running.control.receive(Some(Duration::from_secs(10))) {
-            Ok(message) => Event::Told(self.role, message),
+    /// What the role tells. `None` if that was for the crew.
+    fn hear(&mut self) -> Option<Event> {
+        let patience = Some(Duration::from_secs(10));
+        // Descriptors are taken from roles that have not read anything hostile yet, and from nobody else.
+        let heard = if self.sealed {
+            self.running.control.receive(patience).map(|message| (message, Vec::new()))
+        } else {
+            self.running.control.receive_with(patience)
+        };
+        match heard {
+            Ok((FromRole::Listener(promises, mappings), descriptors)) if !self.sealed && self.listening.is_none() => {
+                let pid = self.running.process.pid.as_raw_nonzero().get().unsigned_abs();
+                let listener = descriptors.into_iter().next().and_then(|fd| Listener::new(fd, &promises, pid).ok());
+                self.listening = listener.map(|listener| Listening { listener, mappings, answered: 0 });
+                None
+            }
+            Ok((FromRole::Named(names), _)) if !self.sealed => {
+                self.named = names;
+                None
+            }
+            Ok((message, _)) => Some(Event::Told(self.role, message)),
             Err(error) => {
                 self.silent = true;
-                if error.is_vanished() { Event::Gone(self.role) } else { Event::Misbehaved(error.to_string()) }
+                Some(if error.is_vanished() { Event::Gone(self.role) } else { Event::Misbehaved(error.to_string()) })
             }
         }
     }
@@ -403,12 +524,13 @@ fn take_links(sockets: &mut Vec<(Role, Role, OwnedFd)>, role: Role) -> (Vec<Role
     mine.into_iter().map(|(_, peer, socket)| (peer, socket)).unzip()
 }
 
+const SIGSYS: i32 = 31;
+
 /// How a process ended, in words that cannot be taken for an answer of the CA.
 fn words(role: Role, ended: Ended) -> String {
     const SIGABRT: i32 = 6;
     const SIGKILL: i32 = 9;
     const SIGALRM: i32 = 14;
-    const SIGSYS: i32 = 31;
     match ended.signal() {
         Some(SIGSYS) => format!(
             "the {role} process made a system call that no honest library makes, and its sandbox ended it (SIGSYS). \

@@ -73,6 +73,12 @@ impl Listeners {
         Ok(())
     }
 
+    /// Looks at its sockets, by the calls that serving takes. Visitors are left waiting for whoever is to serve them.
+    pub(crate) fn canary(&self) -> Result<(), String> {
+        let tried = self.sockets.iter().try_for_each(|socket| rustix::net::getsockname(socket).map(drop));
+        tried.map_err(|error| format!("cannot look at its socket: {error}"))
+    }
+
     /// Where it listens. `None` if nowhere.
     pub(crate) fn addresses(&self) -> Option<String> {
         let addresses: Vec<String> = self

@@ -122,7 +122,7 @@ impl Webroot {
     }
 
     /// Sees that a file can be made, before the CA is asked anything.
-    fn try_out(&self) -> Result<(), String> {
+    pub(crate) fn try_out(&self) -> Result<(), String> {
         const NAME: &str = "acme-client-writes-here";
         durable::create(self.directory.as_fd(), NAME, MODE)
             .and_then(|_| durable::remove(self.directory.as_fd(), NAME))

@@ -1,6 +1,6 @@
 //! Connecting, without ever waiting longer than it is worth.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -42,6 +42,17 @@ fn one(address: SocketAddr) -> Result<OwnedFd, Errno> {
     } else {
         Err(Errno::TIMEDOUT)
     }
+}
+
+/// Makes the sockets that dialling takes, without sending anything to anybody: a datagram socket is only told where it would
+/// send to.
+pub(crate) fn try_out(ip: IpAddr) -> Result<(), Errno> {
+    let family = if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let stream = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
+    sockopt::set_tcp_nodelay(&stream, true)?;
+    let datagrams = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    rustix::net::connect(&datagrams, &SocketAddr::new(ip, super::resolve::PORT))
 }
 
 /// Waits for a socket. `false` when the time is up.

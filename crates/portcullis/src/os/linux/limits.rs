@@ -73,7 +73,7 @@ fn open_files(sandbox: &Sandbox) -> u64 {
     let highest = sys::open_descriptors(0, last).into_iter().max();
     let held = highest.and_then(|highest| u64::try_from(highest).ok()).map_or(0, |highest| highest + 1);
     let more = [Promise::RecvFd, Promise::Accept, Promise::Connect, Promise::ReadPath];
-    let opens = sandbox.writes_paths() || more.iter().any(|promise| sandbox.promises(*promise));
+    let opens = sandbox.writes_paths() || more.iter().any(|promise| sandbox.keeps(*promise));
     match sandbox.max_open_files {
         Some(count) => count.max(held).max(1),
         None => held + if opens { SPARE_FOR_MORE } else { SPARE },

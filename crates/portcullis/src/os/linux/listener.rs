@@ -3,13 +3,18 @@
 //! The answer is always the error that the filter would have given by itself. Nothing is ever continued, no descriptor is
 //! added, and no memory of the other process is looked at, so what it changes meanwhile does not matter.
 
-use std::io;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use syscall_policy::{Arch, Errno, Policy, Verdict, calls};
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
+use syscall_policy::{Arch, Policy, Verdict, calls};
 
 use crate::promise::Promise;
 use crate::refused::Refused;
+use crate::sandbox::HandOff;
 use crate::sys;
 
 /// Where calls that a sealed process is refused are answered, and told of.
@@ -34,12 +39,21 @@ impl Listener {
         Ok(Self { descriptor, arch, policy: super::syscalls::policy(promises).for_process(pid) })
     }
 
-    /// Answers the next call. `None`: whoever made it does not wait any more.
+    /// Answers the next call, without waiting for one. `None`: nobody waits for an answer, or not any more.
     ///
     /// # Errors
     ///
     /// The listener is of no use any more: the process is gone, or the kernel does not answer.
     pub fn answer(&self) -> io::Result<Option<Refused>> {
+        let mut entry = [PollFd::from_borrowed_fd(self.descriptor.as_fd(), PollFlags::IN)];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        rustix::event::poll(&mut entry, Some(&now))?;
+        match entry[0].revents() {
+            found if found.contains(PollFlags::IN) => {}
+            found if found.is_empty() => return Ok(None),
+            // Nobody is left that this filter holds for.
+            _ => return Err(io::ErrorKind::BrokenPipe.into()),
+        }
         let asked = match sys::receive_notification(&self.descriptor) {
             Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::EINTR)) => return Ok(None),
             asked => asked?,
@@ -48,7 +62,9 @@ impl Listener {
         let errno = match self.policy.verdict(self.arch, number, &asked.arguments) {
             Verdict::Errno(errno) => errno,
             // A call that this policy does not refuse is asked about by no filter of ours.
-            Verdict::Allow | Verdict::Kill | Verdict::Notify | Verdict::Trap => Errno::NotPermitted.number(self.arch),
+            Verdict::Allow | Verdict::Kill | Verdict::Notify | Verdict::Trap => {
+                syscall_policy::Errno::NotPermitted.number(self.arch)
+            }
         };
         match sys::answer_notification(&self.descriptor, asked.id, errno.into()) {
             Err(error) if error.raw_os_error() != Some(libc::ENOENT) => return Err(error),
@@ -62,9 +78,49 @@ impl Listener {
             call: call.map(str::to_owned),
             class: call.and_then(calls::call).map(|call| call.class.name().to_owned()),
             arguments: asked.arguments.iter().enumerate().map(shape).collect(),
-            answer: Errno::from_number(self.arch, errno).map_or_else(|| errno.to_string(), |errno| errno.to_string()),
+            answer: name_of(self.arch, errno),
             address: asked.instruction_pointer,
         }))
+    }
+}
+
+/// Sends a listener away, in one message if the socket takes it. Takes no memory, and makes no call but those of sending,
+/// writing and waiting.
+pub(super) fn hand_off(listener: &OwnedFd, HandOff { over, message }: &HandOff<'_>) -> Result<(), Errno> {
+    /// unix(7), `ETOOMANYREFS`: descriptors of the same user that are on their way arrive in a moment.
+    const TRIES: usize = 200;
+    let handles = [listener.as_fd()];
+    for _ in 0..TRIES {
+        let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = SendAncillaryBuffer::new(&mut space);
+        beside.push(SendAncillaryMessage::ScmRights(&handles));
+        match rustix::net::sendmsg(over, &[IoSlice::new(message)], &mut beside, SendFlags::NOSIGNAL) {
+            // The descriptor went with the first byte; the rest is bytes.
+            Ok(sent) => return write_all(*over, message.get(sent..).unwrap_or_default()),
+            Err(Errno::INTR | Errno::AGAIN | Errno::TOOMANYREFS) => wait(*over)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Err(Errno::AGAIN)
+}
+
+fn write_all(over: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(over, bytes) {
+            Ok(written) => bytes = bytes.get(written..).unwrap_or_default(),
+            Err(Errno::INTR | Errno::AGAIN) => wait(over)?,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// Until it can be written to, or a moment.
+fn wait(over: BorrowedFd<'_>) -> Result<(), Errno> {
+    let moment = Timespec { tv_sec: 0, tv_nsec: 5_000_000 };
+    match rustix::event::poll(&mut [PollFd::from_borrowed_fd(over, PollFlags::OUT)], Some(&moment)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(error),
     }
 }
 
@@ -91,6 +147,11 @@ const TELLING: [(&str, usize); 14] = [
     ("futex", 1),
     ("faccessat2", 3),
 ];
+
+fn name_of(arch: Arch, errno: u16) -> String {
+    let known = syscall_policy::Errno::from_number(arch, errno);
+    known.map_or_else(|| errno.to_string(), |errno| errno.to_string())
+}
 
 fn shape(call: &str, at: usize, value: u64) -> String {
     #[expect(clippy::cast_possible_truncation, reason = "the kernel reads these arguments as 32 bits")]

@@ -164,5 +164,5 @@ fn is_root() -> bool {
 
 /// Whether anything may be started or signalled.
 fn has_children(sandbox: &Sandbox) -> bool {
-    sandbox.promises(Promise::Children)
+    sandbox.keeps(Promise::Children)
 }

@@ -124,7 +124,7 @@ fn build(
     for (directory, access) in directories {
         created = created.add_rule(PathBeneath::new(*directory, rights(*access) & AccessFs::from_all(abi)))?;
     }
-    if ports.contains(AccessNet::ConnectTcp) && sandbox.promises(Promise::Connect) {
+    if ports.contains(AccessNet::ConnectTcp) && sandbox.keeps(Promise::Connect) {
         for port in sandbox.ports.iter().flatten() {
             created = created.add_rule(NetPort::new(*port, AccessNet::ConnectTcp))?;
         }
@@ -135,7 +135,7 @@ fn build(
 /// What is taken of the network. Whoever connects needs UDP for names, and TCP as given.
 fn denied_ports(sandbox: &Sandbox, abi: ABI) -> BitFlags<AccessNet> {
     let known = AccessNet::from_all(abi);
-    if !sandbox.promises(Promise::Connect) {
+    if !sandbox.keeps(Promise::Connect) {
         return known;
     }
     let tcp =

@@ -52,7 +52,7 @@ impl Filter {
         };
         let outcome = match (&sandbox.naming, sandbox.strength, hand_off) {
             (Some(_), _, _) => filter.install_naming(),
-            (None, Strength::Full, Some(hand_off)) => filter.install_notifying(hand_off),
+            (None, Strength::Full, Some(hand_off)) => filter.install_notifying(&hand_off),
             (None, Strength::Full, None) => filter.install_plain(""),
             (None, Strength::HardOnly, _) => match filter.install_plain("") {
                 Outcome::Enforced(text) => Outcome::Partial(format!(
@@ -74,11 +74,11 @@ impl Filter {
     }
 
     fn install_plain(&self, how: &str) -> Outcome {
-        match sys::set_filter(&self.program) {
+        match sys::set_filter(&sys::Program::new(&self.program)) {
             Ok(()) => self.held(&self.program, how),
             Err(error) if is_too_large(&error) => {
                 let smaller = compile(&self.policy.clone().coarse(), self.arch);
-                match sys::set_filter(&smaller) {
+                match sys::set_filter(&sys::Program::new(&smaller)) {
                     Ok(()) => self.held(&smaller, &format!(", refused calls answered alike{how}")),
                     Err(error) => not_filtered(error),
                 }
@@ -95,19 +95,24 @@ impl Filter {
     }
 
     /// Two filters: the first with a listener, open only for that to be sent away, and a second that closes it.
-    fn install_notifying(&self, hand_off: HandOff<'_>) -> Outcome {
+    ///
+    /// Between the two nobody answers yet: a call that is refused there would wait forever. So everything is made
+    /// beforehand, and nothing is asked of an allocator that may be somebody else's.
+    fn install_notifying(&self, hand_off: &HandOff<'_>) -> Outcome {
         let open = HANDING_OFF.into_iter().fold(self.policy.clone(), Policy::and).softly(Soft::Notify);
-        let first = compile(&open, self.arch);
-        let listener = match sys::set_filter_with_listener(&first) {
+        let taken = HANDING_OFF.into_iter().filter(|class| !self.policy.grants(*class));
+        let (first, second) = (compile(&open, self.arch), compile(&Policy::taking(taken), self.arch));
+        let programs = (sys::Program::new(&first), sys::Program::new(&second));
+        let listener = match sys::set_filter_with_listener(&programs.0) {
             Ok(listener) => listener,
             Err(error) => {
                 return self.install_plain(&format!("; refused calls are not told of: {}", no_listener(&error)));
             }
         };
-        let told = hand_off(listener);
-        let taken = HANDING_OFF.into_iter().filter(|class| !self.policy.grants(*class));
-        let second = compile(&Policy::taking(taken), self.arch);
-        match (sys::set_filter(&second), told) {
+        let handed = super::listener::hand_off(&listener, hand_off);
+        // If nobody has it the kernel answers from here on.
+        drop(listener);
+        match (sys::set_filter(&programs.1), handed) {
             (Ok(()), Ok(())) => self.held(&[first, second].concat(), "; refused calls are told to the supervisor"),
             (Ok(()), Err(error)) => {
                 self.held(&[first, second].concat(), &format!("; refused calls are answered ENOSYS: {error}"))
