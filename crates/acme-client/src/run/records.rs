@@ -4,6 +4,7 @@
 //! does; nothing of a role's memory is in them, and addresses only as places in files.
 
 use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,9 @@ use crate::roles::Role;
 
 /// Records that one run writes at most.
 const MOST: usize = 100;
+
+/// The first line of the file: what it is.
+const HEAD: &[u8] = b"{\"sandbox-records\":\"acme-client\",\"version\":1}\n";
 
 /// A file larger than this is put aside.
 const LARGE: u64 = 256 * 1024;
@@ -161,7 +165,10 @@ impl Records {
         if std::fs::metadata(&path).is_ok_and(|file| file.len() > LARGE) {
             let _ = std::fs::rename(&path, path.with_extension("old.jsonl"));
         }
-        let file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).ok();
+        let mut file = OpenOptions::new().append(true).create(true).mode(0o600).open(&path).ok();
+        if let Some(file) = file.as_mut().filter(|file| file.metadata().is_ok_and(|file| file.len() == 0)) {
+            let _ = file.write_all(HEAD);
+        }
         Self { file: file.map(OwnedFd::from), machine: Machine::here(), refused: Vec::new(), written: 0 }
     }
 

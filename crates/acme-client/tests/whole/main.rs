@@ -5,4 +5,5 @@ mod hostile;
 mod interrupted;
 mod issuing;
 mod program;
+mod records;
 mod scene;

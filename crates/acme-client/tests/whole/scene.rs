@@ -50,10 +50,15 @@ impl Scene {
 
     /// Runs `issue` with a listener of its own.
     pub(crate) fn issue(&self, arguments: &[&str]) -> Ran {
+        self.issue_with(arguments, &[])
+    }
+
+    /// The same with more in the environment.
+    pub(crate) fn issue_with(&self, arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
         let listen = self.address.to_string();
         let mut line = vec!["issue", "--listen", &listen];
         line.extend(arguments);
-        self.run(&line)
+        self.program.run_with(&self.line(&line), environment)
     }
 
     /// Starts the program and lets it run.
