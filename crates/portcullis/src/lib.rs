@@ -51,7 +51,8 @@
 //! - It seals a process of one thread. With more, [`Sandbox::prepare`] refuses where it can see them.
 //! - What is held stays held: a descriptor open for reading can be read, whatever was promised.
 //! - A promise to use paths is limited to directories by Landlock alone, and by the empty root with root; without either
-//!   it covers what the user may do. Attributes of files (`stat`) can be looked at wherever paths lead.
+//!   it covers what the user may do. Who may [read](Promise::ReadPath) can look at attributes of files (`stat`) wherever
+//!   paths lead.
 //! - On s390x, `mmap` hides its arguments from filters: there executable memory is refused by mdwe alone.
 //! - A promise to [connect](Promise::Connect) covers all addresses: ports can be limited, hosts cannot.
 
@@ -97,4 +98,14 @@ pub fn calls_allowed(promises: &[Promise]) -> Vec<&'static str> {
 #[must_use]
 pub fn c_library() -> String {
     sys::c_library()
+}
+
+/// What promises mean in system calls, on any architecture of Linux and not only on this machine's: the policy that a
+/// filter is compiled from. It lacks what only the sealed process knows, its own number
+/// ([`Policy::for_process`](syscall_policy::Policy::for_process)), and so grants no signal to itself.
+///
+/// `None` elsewhere than on Linux, where promises are not held by filtering calls.
+#[must_use]
+pub fn policy(promises: &[Promise]) -> Option<syscall_policy::Policy> {
+    os::policy(promises)
 }

@@ -7,18 +7,23 @@ use core::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Promise {
-    /// Read, write, sync and close what is held; memory, clocks, randomness, waiting, one's own signals. No path is
-    /// opened and no socket created. What any program needs to go on, panic and abort.
+    /// Read, write, sync and close what is held, and wait for it; memory, clocks, randomness, one's own signals. No path
+    /// is opened and no socket created. What any program needs to go on, panic and abort.
     Stdio,
+    /// Sleep. To wait for a descriptor, or for time by waiting for none (`poll`), takes no promise of its own, and kernels
+    /// have had flaws in their clocks (CVE-2018-13053). `std::thread::sleep` panics where this was not promised.
+    Sleep,
     /// Receive descriptors from a peer.
     RecvFd,
     /// Send descriptors to a peer.
     SendFd,
-    /// Open files and directories for reading, and look at attributes, beneath the directories given for it.
+    /// Open files and directories for reading, and list them, beneath the directories given for it; look at attributes.
     ReadPath,
-    /// Open existing files for writing, never for reading, beneath the directories given for it.
+    /// Open existing files for writing, never for reading, beneath the directories given for it. Whether a name exists,
+    /// and what it stands for, is not for this process to look up; what is held can be looked at.
     WritePath,
-    /// Create, write, rename, link and remove beneath the directories given for it. Files are never opened for reading.
+    /// Create, write, rename, link and remove beneath the directories given for it. Files are never opened for reading,
+    /// and names not looked up, as with [`WritePath`](Self::WritePath).
     CreatePath,
     /// Create IPv4 and IPv6 stream and datagram sockets, connect them, send and receive.
     Connect,
@@ -32,8 +37,9 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Stdio,
+        Self::Sleep,
         Self::RecvFd,
         Self::SendFd,
         Self::ReadPath,
@@ -50,6 +56,7 @@ impl Promise {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Stdio => "stdio",
+            Self::Sleep => "sleep",
             Self::RecvFd => "recvfd",
             Self::SendFd => "sendfd",
             Self::ReadPath => "readpath",

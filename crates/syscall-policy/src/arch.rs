@@ -203,10 +203,22 @@ impl Arch {
         }
     }
 
+    /// The architecture of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|arch| arch.name() == name)
+    }
+
     /// Whether `mmap` takes one pointer to its six arguments, where no filter can see them
     /// (`sys_old_mmap`: i386, where `mmap2` is the call in use, and s390x, where it is the only one).
     pub(crate) const fn mmap_by_pointer(self) -> bool {
         matches!(self, Self::I386 | Self::S390x)
+    }
+
+    /// Whether C libraries have nothing but `statx` to look at a held descriptor: these came after it was there, and
+    /// without the older calls.
+    pub(crate) const fn only_statx(self) -> bool {
+        matches!(self, Self::Riscv32 | Self::LoongArch64)
     }
 
     /// Which argument of `clone` holds the flags (s390 has them after the stack: `CONFIG_CLONE_BACKWARDS2`).

@@ -161,7 +161,9 @@ impl Policy {
         if let Some(taken) = self.taken {
             return Self::answer_taking(taken, &call);
         }
-        if self.grants(call.class) {
+        // With nothing but a call that takes a path, the one power cannot be had without the other.
+        let held_by_path = arch.only_statx() && name == "statx" && self.grants(Class::StatHeld);
+        if self.grants(call.class) || held_by_path {
             let replaced = self.replaced.iter().find(|(known, _)| *known == name).map(|(_, rule)| rule.clone());
             let rule = replaced.or_else(|| rules::granted(self, arch, name));
             return rule.map_or(Answer::Always(Decision::Allow), |rule| self.softened(name, rule));
@@ -237,12 +239,7 @@ impl Policy {
     #[must_use]
     pub fn allowed(&self, arch: Arch) -> Vec<&'static str> {
         let index = calls::Index::new();
-        let allows = |name: &str| match self.answer_about(arch, name, index.call(name)) {
-            Answer::Always(decision) => decision == Decision::Allow,
-            Answer::Checked(rule) => {
-                rule.otherwise == Decision::Allow || rule.arms.iter().any(|arm| arm.then == Decision::Allow)
-            }
-        };
+        let allows = |name: &str| self.answer_about(arch, name, index.call(name)).allows();
         arch.table().iter().map(|(name, _)| name).filter(|name| allows(name)).collect()
     }
 
@@ -258,6 +255,17 @@ impl Answer {
         match self {
             Self::Always(decision) => *decision,
             Self::Checked(rule) => rule.decide(args),
+        }
+    }
+
+    /// Whether the call is allowed for some arguments at least.
+    #[must_use]
+    pub fn allows(&self) -> bool {
+        match self {
+            Self::Always(decision) => *decision == Decision::Allow,
+            Self::Checked(rule) => {
+                rule.otherwise == Decision::Allow || rule.arms.iter().any(|arm| arm.then == Decision::Allow)
+            }
         }
     }
 }

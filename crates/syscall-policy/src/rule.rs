@@ -1,6 +1,7 @@
 //! Rules on arguments: the form they have. Which calls have one is in [`crate::rules`].
 
 use alloc::vec::Vec;
+use core::fmt;
 
 use crate::errno::Errno;
 
@@ -123,5 +124,50 @@ impl Rule {
     pub fn decide(&self, args: &[u64; 6]) -> Decision {
         let arm = self.arms.iter().find(|arm| arm.when.iter().all(|condition| condition.holds(args)));
         arm.map_or(self.otherwise, |arm| arm.then)
+    }
+}
+
+impl fmt::Display for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Allow => f.write_str("allow"),
+            Self::Refuse(errno) => errno.fmt(f),
+            Self::Notify => f.write_str("notify"),
+            Self::Trap => f.write_str("trap"),
+            Self::Kill => f.write_str("kill"),
+        }
+    }
+}
+
+/// As in `argument 2 & 0x4 is 0x0`. Arguments count from 0, and of those that the kernel reads as 32 bits the rest is not
+/// mentioned.
+impl fmt::Display for Condition {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = match self.width {
+            Width::Low => u64::from(u32::MAX),
+            Width::Full => u64::MAX,
+        };
+        write!(f, "argument {}", self.argument)?;
+        if self.mask != all {
+            write!(f, " & {:#x}", self.mask)?;
+        }
+        for (at, value) in self.values.iter().enumerate() {
+            write!(f, "{} {value:#x}", if at == 0 { " is" } else { " or" })?;
+        }
+        Ok(())
+    }
+}
+
+/// As in `allow if argument 2 & 0x4 is 0x0; else EACCES`: the first that holds decides.
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for arm in &self.arms {
+            write!(f, "{}", arm.then)?;
+            for (at, condition) in arm.when.iter().enumerate() {
+                write!(f, " {} {condition}", if at == 0 { "if" } else { "and" })?;
+            }
+            f.write_str("; else ")?;
+        }
+        write!(f, "{}", self.otherwise)
     }
 }

@@ -1,6 +1,6 @@
 //! What the rules on arguments say, case by case.
 
-use syscall_policy::{Arch, Class, Policy, Verdict};
+use syscall_policy::{Answer, Arch, Class, Condition, Decision, Policy, Rule, Verdict};
 
 const EPERM: Verdict = Verdict::Errno(1);
 const EACCES: Verdict = Verdict::Errno(13);
@@ -189,6 +189,59 @@ fn opening_is_told_apart_by_flags() {
     // O_DIRECTORY is another bit on Arm.
     assert_eq!(verdict(&[w], Arch::Aarch64, "openat", &[0, 0, 0o40_000]), ALLOW);
     assert_eq!(verdict(&[w], Arch::Aarch64, "openat", &[0, 0, 0o200_000]), EACCES);
+}
+
+#[test]
+fn socket_options_reach_no_packet_filter() {
+    use Arch::{I386, Mips, PowerPc, Sparc, X86_64};
+    for (arch, level, option, expected) in [
+        // TCP_NODELAY, TCP_KEEPCNT; not TCP_ULP.
+        (X86_64, 6, 1, ALLOW),
+        (X86_64, 6, 6, ALLOW),
+        (X86_64, 6, 31, EPERM),
+        // SO_RCVTIMEO, which is another one on each; not SO_SNDBUFFORCE, not SO_ATTACH_FILTER.
+        (X86_64, 1, 20, ALLOW),
+        (PowerPc, 1, 18, ALLOW),
+        (Mips, 0xffff, 0x1006, ALLOW),
+        (Sparc, 0xffff, 0x2000, ALLOW),
+        (X86_64, 1, 32, EPERM),
+        (X86_64, 1, 26, EPERM),
+        // IPT_SO_SET_REPLACE of SOL_IP, PACKET_RX_RING of SOL_PACKET.
+        (X86_64, 0, 64, EPERM),
+        (X86_64, 263, 5, EPERM),
+        // The kernel reads 32 bits of each.
+        (X86_64, 1 << 32 | 6, 1 << 32 | 1, ALLOW),
+    ] {
+        let found = verdict(&[Class::SocketIo], arch, "setsockopt", &[3, level, option]);
+        assert_eq!(found, expected, "{arch}: level {level}, option {option}");
+    }
+    // By the multiplexer, level and option would be in memory.
+    assert_eq!(verdict(&[Class::SocketIo], I386, "socketcall", &[14]), ENOSYS);
+    assert_eq!(verdict(&[Class::SocketIo], I386, "socketcall", &[15]), ALLOW);
+}
+
+#[test]
+fn a_held_descriptor_can_be_looked_at_everywhere() {
+    let looked_at = |arch: Arch| {
+        ["fstat", "fstat64", "statx"]
+            .iter()
+            .any(|name| arch.number(name).is_some() && verdict(&[Class::StatHeld], arch, name, &[]) == ALLOW)
+    };
+    assert!(Arch::ALL.into_iter().all(looked_at));
+    // Where there is a call for that alone, none that takes a path comes with it.
+    assert_eq!(verdict(&[Class::StatHeld], Arch::X86_64, "statx", &[]), ENOSYS);
+    assert_eq!(verdict(&[Class::StatHeld], Arch::LoongArch64, "statx", &[]), ALLOW);
+}
+
+#[test]
+fn policies_can_be_read() {
+    let policy = Policy::new([Class::Memory]);
+    let Answer::Checked(rule) = policy.answer(Arch::X86_64, "mprotect") else { panic!("mprotect is not checked") };
+    assert_eq!(rule.to_string(), "allow if argument 2 & 0x4 is 0x0; else EACCES");
+    let Answer::Checked(rule) = policy.answer(Arch::X86_64, "clone") else { panic!("clone is not checked") };
+    assert_eq!(rule.to_string(), "EPERM if argument 0 & 0x7e020000 is 0x0; else kill");
+    let rule = Rule::otherwise(Decision::Kill).allow([Condition::is(0, &[1, 2]), Condition::full(1, u64::MAX, &[3])]);
+    assert_eq!(rule.to_string(), "allow if argument 0 is 0x1 or 0x2 and argument 1 is 0x3; else kill");
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Systems without a back end: nothing is held, and the report says so.
 
+use syscall_policy::Policy;
+
 use crate::error::Error;
 use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
@@ -35,6 +37,11 @@ pub(crate) fn calls_allowed(_: &[Promise]) -> Vec<&'static str> {
 
 /// Calls have no names here.
 pub(crate) fn call_name(_: u32) -> Option<&'static str> {
+    None
+}
+
+/// Promises stand for nothing that this system could be told.
+pub(crate) fn policy(_: &[Promise]) -> Option<Policy> {
     None
 }
 

@@ -123,8 +123,7 @@ fn stdio_goes_on(_: &[String]) {
     let mut wait = [rustix::event::PollFd::new(&reader, rustix::event::PollFlags::IN)];
     let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: 2_000_000 };
     assert_eq!(rustix::event::poll(&mut wait, Some(&timeout)).unwrap(), 0);
-    std::thread::sleep(Duration::from_millis(2));
-    assert!(before.elapsed() >= Duration::from_millis(4));
+    assert!(before.elapsed() >= Duration::from_millis(2));
     let duplicate = writer.try_clone().unwrap();
     drop(duplicate);
     assert!(std::process::id() > 0 && !rustix::process::getuid().as_raw() > 0);
@@ -352,13 +351,13 @@ fn abort_is_an_abort(_: &[String]) {
 
 fn deadline(_: &[String]) {
     portcullis::set_deadline(Duration::from_millis(300)).unwrap();
-    seal(&[Promise::Stdio]);
+    seal(&[Promise::Stdio, Promise::Sleep]);
     std::thread::sleep(Duration::from_secs(20));
 }
 
 fn deadline_cannot_be_blocked(_: &[String]) {
     portcullis::set_deadline(Duration::from_millis(300)).unwrap();
-    seal(&[Promise::Stdio]);
+    seal(&[Promise::Stdio, Promise::Sleep]);
     block(libc::SIGALRM);
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(20) {
@@ -477,8 +476,7 @@ fn create_path(_: &[String]) {
     rustix::fs::linkat(&handle, "sub/newer", &handle, "twin", AtFlags::empty()).unwrap();
     let sub = openat(&handle, "sub", OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
     rustix::fs::fsync(&sub).unwrap();
-    let names: Vec<_> = rustix::fs::Dir::new(sub).unwrap().map(|entry| entry.unwrap().file_name().to_owned()).collect();
-    assert!(names.iter().any(|name| name.as_bytes() == b"newer"), "{names:?}");
+    rustix::fs::fstat(&sub).unwrap();
     rustix::fs::unlinkat(&handle, "twin", AtFlags::empty()).unwrap();
     rustix::fs::unlinkat(&handle, "sub/newer", AtFlags::empty()).unwrap();
     rustix::fs::unlinkat(&handle, "sub", AtFlags::REMOVEDIR).unwrap();
@@ -492,6 +490,8 @@ fn create_path(_: &[String]) {
         fails(rustix::fs::fchmod(&new, set_id).map_err(Into::into), EPERM);
         fails(rustix::fs::openat(&handle, "id", OFlags::WRONLY | OFlags::CREATE, set_id).map_err(Into::into), EACCES);
         refused("openat2", [0; 6], ENOSYS);
+        refused("getdents64", [0; 6], EPERM);
+        refused("faccessat", [0; 6], EACCES);
         refused("mknodat", [0; 6], EPERM);
         refused("fchmodat", [0; 6], EACCES);
     }
@@ -519,6 +519,9 @@ fn read_path(_: &[String]) {
     let mut text = String::new();
     openat(&handle, "old", OFlags::RDONLY).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, "old");
+    let listed = openat(&handle, ".", OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
+    let mut names = rustix::fs::Dir::new(listed).unwrap().map(|entry| entry.unwrap().file_name().to_owned());
+    assert!(names.any(|name| name.as_bytes() == b"old"), "the directory is listed");
     assert!(rustix::fs::statat(&handle, "old", AtFlags::empty()).is_ok());
     if !cannot_be_tested(&report, Layer::Seccomp) {
         fails(openat(&handle, "old", OFlags::WRONLY), EACCES);

@@ -20,6 +20,12 @@ use crate::sandbox::{HandOff, Sandbox};
 pub use listener::Listener;
 pub(crate) use syscalls::calls_allowed;
 
+/// What promises mean in system calls.
+#[expect(clippy::unnecessary_wraps, reason = "other systems have nothing to say")]
+pub(crate) fn policy(promises: &[Promise]) -> Option<syscall_policy::Policy> {
+    Some(syscalls::policy(promises))
+}
+
 /// What [`Sandbox::prepare`] made.
 #[derive(Debug)]
 pub(crate) struct Plan {

@@ -163,7 +163,7 @@ pub(super) fn offered() -> Outcome {
     }
 }
 
-/// What promises mean.
+/// What promises mean, on whatever architecture, less the number of the process.
 pub(super) fn policy(promises: &[Promise]) -> Policy {
     Policy::new(promises.iter().flat_map(|promise| classes(*promise)).copied().chain(ALWAYS))
 }
@@ -175,10 +175,11 @@ fn own_process() -> u32 {
 /// Whoever is sealed may end, and return from a signal's handler.
 const ALWAYS: [Class; 2] = [Class::Exit, Class::SignalHandlers];
 
-/// Work beneath directories, of whatever kind.
-macro_rules! path_classes {
-    ($($class:ident),+) => {
-        &[Class::StatPath, Class::StatHeld, Class::ListHeld, Class::SeekHeld, $(Class::$class),+]
+/// Writing beneath directories, of whatever kind. To look at the attributes of what a path names, or to list a
+/// directory, is to read.
+macro_rules! write_classes {
+    ($class:ident) => {
+        &[Class::$class, Class::SeekHeld, Class::SyncHeld, Class::SizeHeld, Class::LockHeld, Class::AttributesHeld]
     };
 }
 
@@ -196,7 +197,6 @@ const fn classes(promise: Promise) -> &'static [Class] {
             Class::Poll,
             Class::Memory,
             Class::Time,
-            Class::Sleep,
             Class::Random,
             Class::SignalHandlers,
             Class::SignalOwn,
@@ -206,9 +206,10 @@ const fn classes(promise: Promise) -> &'static [Class] {
         ],
         Promise::RecvFd => &[Class::ReceiveDescriptors],
         Promise::SendFd => &[Class::SendDescriptors],
-        Promise::ReadPath => path_classes!(ReadPath),
-        Promise::WritePath => path_classes!(WritePath, SyncHeld, SizeHeld, LockHeld, AttributesHeld),
-        Promise::CreatePath => path_classes!(CreatePath, SyncHeld, SizeHeld, LockHeld, AttributesHeld),
+        Promise::Sleep => &[Class::Sleep],
+        Promise::ReadPath => &[Class::ReadPath, Class::StatPath, Class::ListHeld, Class::SeekHeld],
+        Promise::WritePath => write_classes!(WritePath),
+        Promise::CreatePath => write_classes!(CreatePath),
         Promise::Connect => &[Class::SocketCreate, Class::SocketConnect, Class::SocketIo, Class::SocketQuery],
         Promise::Accept => &[Class::Accept, Class::SocketQuery],
         Promise::Notifications => &[Class::Ioctl, Class::Notifications],
