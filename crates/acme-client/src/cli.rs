@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use acme::{RevocationReason, Url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use syscall_policy::Arch;
 
 use crate::crypto::key::KeyType;
+use crate::roles::{self, Role};
 
 /// The word that starts a role in place of a command. Not for people.
 pub(crate) const ROLE: &str = "role";
@@ -79,7 +81,7 @@ pub(crate) enum Command {
     Check,
     /// Show what holds each process of the program on this machine, from the kernel itself
     Doctor(Doctor),
-    /// Show what the sandbox did
+    /// Show what the sandbox of each process permits, and what it did
     #[command(subcommand)]
     Sandbox(Sandbox),
     /// Get a certificate from a CA inside the program, to see how it works
@@ -146,13 +148,6 @@ pub(crate) enum Account {
     Show,
 }
 
-/// `sandbox`
-#[derive(Clone, Copy, Debug, Subcommand)]
-pub(crate) enum Sandbox {
-    /// Show what was refused, and on what machine: to be attached to a report. Nothing secret is in it
-    Report,
-}
-
 /// `doctor`
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
@@ -168,6 +163,32 @@ pub(crate) struct Doctor {
     /// Where to try things out. Given by the process that removes it afterwards, which one that is sealed cannot
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) place: Option<PathBuf>,
+}
+
+/// `sandbox`
+#[derive(Debug, Subcommand)]
+pub(crate) enum Sandbox {
+    /// Show how many system calls each role is allowed, and which
+    Policy(SandboxPolicy),
+    /// Show what was refused, and on what machine: to be attached to a report. Nothing secret is in it
+    Report,
+}
+
+/// `sandbox policy`
+#[derive(Debug, Args)]
+pub(crate) struct SandboxPolicy {
+    /// This role only
+    #[arg(long, value_name = "ROLE", value_parser = sealed_role)]
+    pub(crate) role: Option<Role>,
+    /// This architecture [default: all of them; with --calls or --filter, this machine's]
+    #[arg(long, value_name = "ARCH", value_parser = arch)]
+    pub(crate) arch: Option<Arch>,
+    /// Each call by name: its class, what becomes of it, and why it is in that class
+    #[arg(long, conflicts_with = "filter")]
+    pub(crate) calls: bool,
+    /// The filter, instruction by instruction
+    #[arg(long)]
+    pub(crate) filter: bool,
 }
 
 /// Ways to come to grief.
@@ -195,6 +216,20 @@ pub(crate) enum DrillKind {
 
 fn url(text: &str) -> Result<Url, String> {
     Url::parse(text).map_err(|error| error.to_string())
+}
+
+fn sealed_role(text: &str) -> Result<Role, String> {
+    Role::named(text).filter(|role| role.spec().promises.is_some()).ok_or_else(|| {
+        let sealed = roles::TABLE.iter().filter(|spec| spec.promises.is_some());
+        format!("the roles that are sealed are: {}", sealed.map(|spec| spec.name).collect::<Vec<_>>().join(", "))
+    })
+}
+
+fn arch(text: &str) -> Result<Arch, String> {
+    Arch::named(text).ok_or_else(|| {
+        let known: Vec<&str> = Arch::ALL.iter().map(|arch| arch.name()).collect();
+        format!("the architectures are: {}", known.join(", "))
+    })
 }
 
 fn reason(text: &str) -> Result<RevocationReason, String> {

@@ -54,6 +54,9 @@ fn carry_out(cli: Cli) -> Result<Outcome> {
     if matches!(cli.command, Command::Demo) {
         return demo::run(&ui);
     }
+    if let Command::Sandbox(Sandbox::Policy(options)) = &cli.command {
+        return sandbox::policy::run(options, &ui);
+    }
     let config = Config::load(overlay(cli.global))?;
     match cli.command {
         Command::Issue(options) => issue::run(&config, options, ui),
@@ -64,6 +67,8 @@ fn carry_out(cli: Cli) -> Result<Outcome> {
         Command::Check => check::run(&config, &ui),
         Command::Sandbox(Sandbox::Report) => sandbox::report::run(&config, &ui),
         Command::Doctor(options) => doctor::run(&config, &options, &ui),
+        // What needs no configuration is done by now.
+        Command::Sandbox(Sandbox::Policy(_)) => Ok(Outcome::Done),
         #[cfg(feature = "demo")]
         Command::Demo => Ok(Outcome::Done),
     }

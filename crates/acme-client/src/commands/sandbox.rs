@@ -1,4 +1,5 @@
-//! `sandbox`: what it did, and what it is made of.
+//! `sandbox`: what it permits, and what it did.
 
+pub(crate) mod policy;
 pub(crate) mod report;
 mod symbol;

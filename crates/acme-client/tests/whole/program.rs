@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -98,14 +99,11 @@ impl Program {
 
     /// The command line so far: with no configuration but what is given, and the state directory.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(binary());
+        let mut command = start(self.user);
         if !arguments.contains(&"--config") {
             command.args(["--config", "/dev/null"]);
         }
         command.arg("--state").arg(self.state()).args(arguments).stdin(Stdio::null());
-        if self.user == As::Nobody {
-            command.uid(NOBODY).gid(NOBODY);
-        }
         command
     }
 
@@ -129,6 +127,31 @@ impl Program {
             stderr: String::from_utf8(output.stderr).expect("text"),
         }
     }
+}
+
+/// The program, to be started by that user. If the environment names a directory for traces, then under strace(1): the
+/// calls of each process, their arguments as numbers, go to a file there that is called after the test (`.ci/drift`).
+fn start(user: As) -> Command {
+    static NUMBER: AtomicUsize = AtomicUsize::new(1);
+    let Some(traces) = std::env::var_os("ACME_TEST_TRACES") else {
+        let mut command = Command::new(binary());
+        if user == As::Nobody {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        return command;
+    };
+    let thread = std::thread::current();
+    let test = thread.name().unwrap_or("unnamed").replace("::", ".");
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    let mut command = Command::new("strace");
+    // The tracer is no parent, so the process that is started is the program.
+    command.args(["-D", "-ff", "-qq", "-e", "raw=!execve", "-o"]);
+    command.arg(Path::new(&traces).join(format!("{test}-{number}")));
+    if user == As::Nobody {
+        command.args(["-u", "nobody"]);
+    }
+    command.arg(binary());
+    command
 }
 
 /// A copy of the program where everybody can start it, for the directory it is built in may be private.
