@@ -224,8 +224,7 @@ mod tests {
     use super::*;
     use syscall_policy::{Verdict, prove};
 
-    /// Every combination of promises, on every architecture with a small table of its own kind: 32 and 64 bits, either
-    /// byte order, with and without multiplexers.
+    /// Every combination of promises, each on one architecture, so that each architecture sees many.
     #[test]
     fn every_combination_of_promises_is_proved() {
         let mut cells = 0;
@@ -235,14 +234,12 @@ mod tests {
                 Promise::ALL.into_iter().enumerate().filter(|(bit, _)| set >> bit & 1 == 1).collect();
             let promises: Vec<_> = promises.into_iter().map(|(_, promise)| promise).collect();
             let policy = policy(&promises).for_process(4711);
-            // Each combination on two architectures, so that each architecture sees many.
-            for arch in [Arch::ALL[set % Arch::ALL.len()], [Arch::X86_64, Arch::Aarch64][set % 2]] {
-                let program = compile(&policy, arch);
-                longest = longest.max(program.len());
-                match prove(&policy, arch, &program) {
-                    Ok(proof) => cells += proof.cells,
-                    Err(refuted) => panic!("{promises:?} on {arch}: {refuted}"),
-                }
+            let arch = Arch::ALL[set % Arch::ALL.len()];
+            let program = compile(&policy, arch);
+            longest = longest.max(program.len());
+            match prove(&policy, arch, &program) {
+                Ok(proof) => cells += proof.cells,
+                Err(refuted) => panic!("{promises:?} on {arch}: {refuted}"),
             }
         }
         writeln!(io::stdout(), "{cells} cells; the longest filter has {longest} instructions").unwrap();
