@@ -213,7 +213,7 @@ const fn classes(promise: Promise) -> &'static [Class] {
         Promise::Connect => &[Class::SocketCreate, Class::SocketConnect, Class::SocketIo, Class::SocketQuery],
         Promise::Accept => &[Class::Accept, Class::SocketQuery],
         Promise::Notifications => &[Class::Ioctl, Class::Notifications],
-        Promise::Children => &[Class::WaitChildren, Class::SignalOwn, Class::SignalOther, Class::SignalWait],
+        Promise::Children => &[Class::WaitChildren, Class::SignalOwn, Class::SignalOther],
     }
 }
 
