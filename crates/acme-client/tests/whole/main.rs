@@ -4,6 +4,8 @@ mod drills;
 mod hostile;
 mod interrupted;
 mod issuing;
+mod policy;
 mod program;
 mod records;
+mod resolving;
 mod scene;

@@ -145,7 +145,7 @@ fn start(user: As) -> Command {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     let mut command = Command::new("strace");
     // The tracer is no parent, so the process that is started is the program.
-    command.args(["-D", "-ff", "-qq", "-e", "raw=!execve", "-o"]);
+    command.args(["-D", "-ff", "-q", "-e", "raw=!execve", "-o"]);
     command.arg(Path::new(&traces).join(format!("{test}-{number}")));
     if user == As::Nobody {
         command.args(["-u", "nobody"]);
