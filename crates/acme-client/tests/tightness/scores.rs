@@ -2,8 +2,8 @@
 //!
 //! By name: a payload is broken if a call it makes is refused whatever its arguments are; a flaw is in reach if one of the
 //! calls that lead to it is allowed. With arguments: the same, but a call counts as refused too if it is for the arguments
-//! that the attack needs, as far as the attack tells: memory made executable for `mmap` and `mprotect`, since payloads
-//! need these for nothing else; and for each flaw of a call that is checked, what its description names.
+//! that the attack needs, as far as the attack tells: memory made executable for `mmap` and `mprotect`, and everybody for
+//! `kill`, since payloads need these for nothing else; and for each flaw of a call that is checked, what its description names.
 
 use std::collections::BTreeMap;
 
@@ -39,6 +39,9 @@ const fn wish(first: u64, second: u64, third: u64, mark: &'static str) -> Wish {
 
 /// `PROT_READ | PROT_WRITE | PROT_EXEC`.
 const EXECUTABLE: Wish = wish(0, 4096, 7, "not-exec");
+
+/// SIGKILL for every process there is.
+const EVERYBODY: Wish = wish(u64::MAX, 9, 0, "not-others");
 
 /// What flaws need of calls that are checked by argument.
 const WISHES: [(&str, &str, Wish); 7] = [
@@ -84,7 +87,11 @@ impl Filter {
 
     /// Whether a payload can make a call for what payloads make it for.
     fn serves(&self, call: &str) -> bool {
-        if matches!(call, "mmap" | "mprotect") { self.grants(call, EXECUTABLE) } else { self.allows(call) }
+        match call {
+            "mmap" | "mprotect" => self.grants(call, EXECUTABLE),
+            "kill" => self.grants(call, EVERYBODY),
+            _ => self.allows(call),
+        }
     }
 }
 
