@@ -42,6 +42,8 @@ pub(crate) fn granted(policy: &Policy, arch: Arch, name: &str) -> Option<Rule> {
         "creat" | "fchmod" => Rule::otherwise(EPERM).allow([no_set_id(1)]),
         "socket" => internet_socket(),
         "setsockopt" => socket_options(arch),
+        "send" | "sendto" | "sendmmsg" => no_fast_open(3),
+        "sendmsg" => no_fast_open(2),
         "socketcall" => socket_numbers(policy),
         _ => return None,
     })
@@ -231,6 +233,12 @@ fn socket_options(arch: Arch) -> Rule {
     Rule::otherwise(EPERM)
         .allow([Condition::is(1, &[level]), Condition::is(2, &options)])
         .allow([Condition::is(1, &[6]), Condition::is(2, &TCP)])
+}
+
+/// `MSG_FASTOPEN` (`linux/socket.h`) opens a connection by sending, which the kernel does not take for connecting when it
+/// applies Landlock's rules for ports. By way of `socketcall` the flag is out of sight.
+fn no_fast_open(flags: u8) -> Rule {
+    Rule::otherwise(EPERM).allow([Condition::clear(flags, 0x2000_0000)])
 }
 
 /// Numbers of `linux/net.h` by the class of the call they stand for, of those whose power does not lie in arguments.

@@ -52,6 +52,25 @@ fn the_kernels_width_is_compared() {
 }
 
 #[test]
+fn no_connection_is_opened_by_sending() {
+    const FAST_OPEN: u64 = 0x2000_0000;
+    const NO_SIGNAL: u64 = 0x4000;
+    for arch in [Arch::X86_64, Arch::Aarch64, Arch::Arm] {
+        let send = [
+            (Class::SocketIo, "sendto", [0, 0, 0, FAST_OPEN]),
+            (Class::SendDescriptors, "sendmmsg", [0, 0, 0, FAST_OPEN]),
+            (Class::SendDescriptors, "sendmsg", [0, 0, FAST_OPEN, 0]),
+        ];
+        for (class, name, args) in send {
+            assert_eq!(verdict(&[class], arch, name, &args), EPERM, "{name} on {arch}");
+            let honest = args.map(|flags| if flags == 0 { 0 } else { NO_SIGNAL });
+            assert_eq!(verdict(&[class], arch, name, &honest), ALLOW, "{name} on {arch}");
+            assert_eq!(verdict(&[class], arch, name, &args.map(|flags| flags | NO_SIGNAL)), EPERM, "{name} on {arch}");
+        }
+    }
+}
+
+#[test]
 fn process_settings_that_matter_are_unknown() {
     for (option, expected) in
         [(15, ALLOW), (16, ALLOW), (3, ALLOW), (38, ALLOW), (4, EINVAL), (22, EINVAL), (8, EINVAL)]

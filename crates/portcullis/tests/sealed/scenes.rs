@@ -589,6 +589,11 @@ fn connect(_: &[String]) {
         fails(family(2, SocketType::RAW), EACCES);
         fails(TcpListener::bind((Ipv4Addr::LOCALHOST, 0)), EACCES);
         fails(listener.accept(), EPERM);
+        // Past rules for ports, a connection can be opened by sending.
+        let socket = rustix::net::socket(rustix::net::AddressFamily::INET, SocketType::STREAM, None).unwrap();
+        let fast_open = rustix::net::SendFlags::from_bits_retain(0x2000_0000);
+        let sent = rustix::net::sendto(&socket, b"x", fast_open, &other.local_addr().unwrap());
+        fails(sent.map_err(Into::into), EPERM);
     }
     match report.outcome(Layer::Landlock) {
         Some(Outcome::Enforced(_)) => {
