@@ -248,10 +248,8 @@ impl Rules {
                 }
                 Err("the certificate to be revoked is another one".to_owned())
             }
-            (
-                Payload::PostAsGet | Payload::ChallengeReady | Payload::DeactivateAuthorization,
-                Purpose::Issue(_) | Purpose::Revoke(_),
-            ) => Ok(()),
+            // Deactivation is not among them: at the account's own URL it would close the account (RFC 8555 section 7.3.6).
+            (Payload::PostAsGet | Payload::ChallengeReady, Purpose::Issue(_) | Purpose::Revoke(_)) => Ok(()),
             _ => Err("this run is not about such a request".to_owned()),
         }
     }
@@ -398,6 +396,7 @@ mod tests {
                 Payload::RevokeCert { certificate: vec![1], reason: None },
                 "not about such a request",
             ),
+            ("https://ca.example/account/1", Payload::DeactivateAuthorization, "not about such a request"),
             (
                 "https://ca.example/x",
                 Payload::NewAccount { contact: vec![], terms_agreed: true, only_return_existing: false },
