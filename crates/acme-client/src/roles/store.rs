@@ -8,12 +8,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use acme::Url;
+use acme::{Origins, Url};
 use portcullis::{PathAccess, Sandbox};
 use privsep::{Channel, Never};
 use rustix::fs::Mode;
 use serde::{Deserialize, Serialize};
 
+use crate::ca::Ca;
 use crate::config::Definition;
 use crate::crypto::chain::{self, Wanted};
 use crate::durable;
@@ -21,6 +22,7 @@ use crate::error::{file, reason};
 use crate::messages::{Check, FromRole, FromStore, JobId, KeyMade, RoleSetup, ToRole, ToStore, fitting};
 use crate::role::{Actor, Control, Links, Stop, Wake};
 use crate::roles::Role;
+use crate::state::ca_name;
 use crate::state::record::{Record, Registration};
 
 /// What store is told.
@@ -28,8 +30,8 @@ use crate::state::record::{Record, Registration};
 pub(crate) struct StoreSetup {
     /// The state directory.
     pub(crate) root: PathBuf,
-    /// The name of the CA's files.
-    pub(crate) ca: String,
+    /// The CA, which what is remembered must be about.
+    pub(crate) ca: Ca,
     /// The certificates of this run.
     pub(crate) jobs: Vec<StoreJob>,
 }
@@ -53,7 +55,9 @@ pub(crate) struct Store {
     net: Option<Channel<FromStore, ToStore>>,
     keys: Option<Channel<Never, KeyMade>>,
     root: PathBuf,
+    /// The name of the CA's files.
     ca: String,
+    origins: Origins,
     live: OwnedFd,
     journal: OwnedFd,
     registrations: OwnedFd,
@@ -99,7 +103,8 @@ impl Actor for Store {
                 .collect::<Result<_, _>>()
                 .map_err(Stop::Own)?,
             root,
-            ca,
+            ca: ca_name(&ca.directory),
+            origins: ca.origins(),
         };
         Ok((store, sandbox.max_open_files(files).max_file_size(4 << 20)))
     }
@@ -199,7 +204,13 @@ impl Store {
         Ok(())
     }
 
+    /// What is remembered is where the next run begins: no URL of somebody else's.
+    fn allow_url(&self, url: &Url) -> Result<(), String> {
+        if self.origins.allows(url) { Ok(()) } else { Err(format!("{url} is not at the configured CA")) }
+    }
+
     fn register(&self, account: Url) -> Result<(), String> {
+        self.allow_url(&account)?;
         let json =
             serde_json::to_vec_pretty(&Registration { version: 1, account }).map_err(|error| error.to_string())?;
         let name = format!("{}.json", self.ca);
@@ -210,6 +221,7 @@ impl Store {
     }
 
     fn journal(&mut self, job: JobId, order: &Url) -> Result<(), String> {
+        self.allow_url(order)?;
         let slot = slot(&mut self.slots, job)?;
         slot.job.record.order = Some(order.as_str().to_owned());
         self.write_record(job)
@@ -224,7 +236,11 @@ impl Store {
     }
 
     fn revoked(&mut self) -> Result<(), String> {
-        slot(&mut self.slots, 0)?.job.record.revoked = Some(now());
+        let job = &mut slot(&mut self.slots, 0)?.job;
+        if job.generation.is_some() {
+            return Err("this run is not about revoking a certificate".to_owned());
+        }
+        job.record.revoked = Some(now());
         self.write_record(0)
     }
 

@@ -190,8 +190,7 @@ impl<'a> Scene<'a> {
     }
 
     fn store(&self, jobs: Vec<StoreJob>, locks: Vec<OwnedFd>) -> Start {
-        let setup =
-            RoleSetup::Store(StoreSetup { root: self.state.root.clone(), ca: ca_name(&self.ca.directory), jobs });
+        let setup = RoleSetup::Store(StoreSetup { root: self.state.root.clone(), ca: self.ca.clone(), jobs });
         // The locks last until store, which does the last write of a run, has ended.
         Start { role: Role::Store, setup, extra: locks }
     }
