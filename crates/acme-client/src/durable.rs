@@ -33,12 +33,15 @@ pub(crate) fn sync(directory: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::fs::fsync(directory)?)
 }
 
-/// Sees that files can be made, written, renamed and removed here. Leaves nothing behind.
-pub(crate) fn try_out(directory: BorrowedFd<'_>) -> io::Result<()> {
-    let (name, new) = (".canary", ".canary.new");
-    let file = create(directory, new, Mode::RUSR | Mode::WUSR)?;
-    let tried = write_all(&file, b"{}").and_then(|()| Ok(rustix::fs::renameat(directory, new, directory, name)?));
-    let removed = remove(directory, new).and_then(|()| remove(directory, name));
+/// Sees that files can be made, written, renamed and removed here. Leaves nothing behind. Several try at the same time,
+/// each under a name of its own.
+pub(crate) fn try_out(directory: BorrowedFd<'_>, whose: &str) -> io::Result<()> {
+    let name = format!(".canary-{whose}");
+    let new = format!("{name}.new");
+    let file = create(directory, &new, Mode::RUSR | Mode::WUSR)?;
+    let renamed = || Ok(rustix::fs::renameat(directory, new.as_str(), directory, name.as_str())?);
+    let tried = write_all(&file, b"{}").and_then(|()| renamed());
+    let removed = remove(directory, &new).and_then(|()| remove(directory, &name));
     tried.and(removed)
 }
 
