@@ -84,6 +84,9 @@ pub(crate) enum Command {
     /// Show what the sandbox of each process permits, and what it did
     #[command(subcommand)]
     Sandbox(Sandbox),
+    /// Act as somebody would who has taken over a role, and see what comes of it
+    #[cfg(feature = "attacks")]
+    Attack(Attack),
     /// Get a certificate from a CA inside the program, to see how it works
     #[cfg(feature = "demo")]
     Demo,
@@ -189,6 +192,21 @@ pub(crate) struct SandboxPolicy {
     /// The filter, instruction by instruction
     #[arg(long)]
     pub(crate) filter: bool,
+}
+
+/// `attack`
+#[cfg(feature = "attacks")]
+#[derive(Debug, Args)]
+pub(crate) struct Attack {
+    /// Only in this role
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) role: Option<String>,
+    /// Only attempts whose names contain this
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub(crate) name: String,
+    /// Where to try things out, given by the process that looks at it afterwards
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub(crate) place: Option<PathBuf>,
 }
 
 /// Ways to come to grief.

@@ -1,6 +1,8 @@
 //! The commands, one file each.
 
 mod account;
+#[cfg(feature = "attacks")]
+mod attack;
 mod check;
 #[cfg(feature = "demo")]
 mod demo;
@@ -69,6 +71,8 @@ fn carry_out(cli: Cli) -> Result<Outcome> {
         Command::Doctor(options) => doctor::run(&config, &options, &ui),
         // What needs no configuration is done by now.
         Command::Sandbox(Sandbox::Policy(_)) => Ok(Outcome::Done),
+        #[cfg(feature = "attacks")]
+        Command::Attack(options) => attack::run(&config, &options, &ui),
         #[cfg(feature = "demo")]
         Command::Demo => Ok(Outcome::Done),
     }

@@ -36,7 +36,7 @@ pub(crate) fn sync(directory: BorrowedFd<'_>) -> io::Result<()> {
 /// Sees that files can be made, written, renamed and removed here. Leaves nothing behind. Several try at the same time,
 /// each under a name of its own.
 pub(crate) fn try_out(directory: BorrowedFd<'_>, whose: &str) -> io::Result<()> {
-    let name = format!(".canary-{whose}");
+    let name = format!(".canary-{whose}-{}", std::process::id());
     let new = format!("{name}.new");
     let file = create(directory, &new, Mode::RUSR | Mode::WUSR)?;
     let renamed = || Ok(rustix::fs::renameat(directory, new.as_str(), directory, name.as_str())?);

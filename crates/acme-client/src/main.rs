@@ -5,6 +5,8 @@
 //! (`commands`), or one of the roles it starts (`role`).
 #![forbid(unsafe_code)]
 
+#[cfg(feature = "attacks")]
+mod attack;
 mod ca;
 mod canary;
 mod cli;

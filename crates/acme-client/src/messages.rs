@@ -39,12 +39,12 @@ const MAX_REQUEST: usize = 64 * KIB;
 const MAX_SIGNED: usize = 2 * MAX_REQUEST;
 
 macro_rules! message {
-    ($type:ty, $max:expr, { $($pattern:pat => $word:literal),+ $(,)? }) => {
+    ($type:ty, $max:expr, { $($(#[$when:meta])* $pattern:pat => $word:literal),+ $(,)? }) => {
         impl Message for $type {
             const MAX: usize = $max;
 
             fn word(&self) -> &'static str {
-                match self { $($pattern => $word),+ }
+                match self { $($(#[$when])* $pattern => $word),+ }
             }
         }
     };
@@ -69,6 +69,9 @@ pub(crate) enum ToRole {
     Note(JobId, Text),
     /// (hook) Run the command with this number for the certificates of these names.
     Run(u32, Vec<String>),
+    /// (tests) Act as somebody would who has taken the role over.
+    #[cfg(feature = "attacks")]
+    Attack(Box<crate::attack::Attack>),
 }
 
 /// What every role is told, and what only this one is.
@@ -179,6 +182,9 @@ pub(crate) enum FromRole {
     Committed(JobId, u64),
     /// (hook) A command has ended: whether well, and what it said.
     Ran(u32, bool, Text),
+    /// (tests) An attack, and what came of it.
+    #[cfg(feature = "attacks")]
+    Attacked(attacks::Tried),
 }
 
 /// How a role failed.
@@ -218,6 +224,8 @@ message!(ToRole, 32 * KIB * KIB, {
     Self::Drill(_) => "drill",
     Self::Note(..) => "note",
     Self::Run(..) => "run",
+    #[cfg(feature = "attacks")]
+    Self::Attack(_) => "attack",
 });
 
 message!(FromRole, 64 * KIB, {
@@ -238,6 +246,8 @@ message!(FromRole, 64 * KIB, {
     Self::Finished => "finished",
     Self::Committed(..) => "committed",
     Self::Ran(..) => "ran",
+    #[cfg(feature = "attacks")]
+    Self::Attacked(_) => "attacked",
 });
 
 // ---- net and dial -------------------------------------------------------------------------------------------------

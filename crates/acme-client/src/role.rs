@@ -58,6 +58,12 @@ pub(crate) trait Actor: Sized {
     /// Does what only this role does, in a copy of the process that is sealed as the process will be: with nobody told, nothing
     /// left behind and nothing sent. What all roles do is in [`crate::canary`].
     fn canary(&mut self) -> Result<(), String>;
+
+    /// The channels to other roles, for tests that misuse them.
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        Vec::new()
+    }
 }
 
 /// The channel to the supervisor.
@@ -220,6 +226,8 @@ fn act<A: Actor>(control: &Control) -> Result<(), Stop> {
             ToRole::Go => break actor.serve(control),
             ToRole::SelfTest => control.tell(&FromRole::Tested(actor.self_test()))?,
             ToRole::Drill(drill) => drill_in(drill, control)?,
+            #[cfg(feature = "attacks")]
+            ToRole::Attack(attack) => crate::attack::from(A::ROLE, *attack, &actor.links(), control)?,
             order => break Err(Control::unexpected(&order)),
         }
     };

@@ -144,6 +144,12 @@ impl Actor for Account {
         self.key.sign(&SystemRandom::new(), b"a canary").map(drop).map_err(|error| format!("cannot sign: {error}"))
     }
 
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        let net = self.net.iter().map(|net| (Role::Net, net.as_fd()));
+        net.chain(self.challenge.iter().map(|challenge| (Role::Challenge, challenge.as_fd()))).collect()
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let signed = self.key.sign(&SystemRandom::new(), b"a self-test");
         let foreign = Url::parse("https://elsewhere.invalid/order").map(|url| self.rules.allow_url(&url).is_err());

@@ -114,6 +114,11 @@ impl Actor for Challenge {
         self.listeners.as_ref().map_or(Ok(()), Listeners::canary)
     }
 
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        vec![(Role::Net, self.net.as_fd()), (Role::Account, self.account.as_fd())]
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let mut checks: Vec<Check> = self.webroots.iter_mut().flatten().map(Webroot::self_test).collect();
         if let Some(addresses) = self.listeners.as_ref().ok().and_then(Listeners::addresses) {

@@ -77,6 +77,11 @@ impl Actor for Dial {
         tried
     }
 
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        vec![(Role::Net, self.net.as_fd())]
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let mut checks = vec![Check { what: "has resolvers".into(), ok: true, detail: self.resolver.to_string() }];
         let elsewhere = self.open("elsewhere.invalid", 443);

@@ -117,6 +117,11 @@ impl Actor for Key {
         }
     }
 
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        vec![(Role::Net, self.net.as_fd()), (Role::Account, self.account.as_fd()), (Role::Store, self.store.as_fd())]
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let made = PrivateKey::generate(KeyType::P256);
         let mut checks = vec![Check {

@@ -141,6 +141,19 @@ impl Actor for Net {
         }
     }
 
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        use std::os::fd::AsFd as _;
+        let mut held = vec![
+            (Role::Dial, self.dial.as_fd()),
+            (Role::Account, self.account.as_fd()),
+            (Role::Store, self.store.as_fd()),
+        ];
+        held.extend(self.key.iter().map(|key| (Role::Key, key.as_fd())));
+        held.extend(self.challenge.iter().map(|challenge| (Role::Challenge, challenge.as_fd())));
+        held
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let refused = |what: &str, error: Option<rustix::io::Errno>| Check {
             what: what.to_owned(),

@@ -137,6 +137,11 @@ impl Actor for Store {
         durable::try_out(directory, Self::ROLE.name()).map_err(|error| file("write to", &self.root, error))
     }
 
+    #[cfg(feature = "attacks")]
+    fn links(&self) -> crate::attack::Held<'_> {
+        self.net.iter().map(|net| (Role::Net, net.as_fd())).collect()
+    }
+
     fn self_test(&mut self) -> Vec<Check> {
         let written = durable::write(self.journal.as_fd(), "self-test", PUBLIC, b"{}")
             .and_then(|()| durable::remove(self.journal.as_fd(), "self-test"));
