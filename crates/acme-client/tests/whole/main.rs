@@ -5,6 +5,8 @@ mod hostile;
 mod interrupted;
 mod issuing;
 mod policy;
+mod otherwise;
+mod preloads;
 mod program;
 mod records;
 mod resolving;
