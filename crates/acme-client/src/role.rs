@@ -160,7 +160,6 @@ pub(crate) fn main(name: &str) -> ExitCode {
         return last_line("there is no such role");
     };
     portcullis::last_words();
-    portcullis::fd::close_from(3);
     if role.spec().promises.is_some() {
         // What hook starts inherits its limits, and is none of our business.
         let _ = portcullis::harden_early();

@@ -36,6 +36,14 @@ pub(crate) fn close_each(first: RawFd, last: RawFd) {
     }
 }
 
+/// Has all descriptors from `first` to `last` closed when another program is started.
+pub(crate) fn close_each_on_exec(first: RawFd, last: RawFd) {
+    for open in open_descriptors(first, last) {
+        // SAFETY: F_SETFD takes a number and sets a flag of the descriptor, whoever owns it.
+        unsafe { libc::fcntl(open, libc::F_SETFD, libc::FD_CLOEXEC) };
+    }
+}
+
 /// The open descriptors from `first` to `last`, asked for in bulk: no `/proc` is needed.
 pub(crate) fn open_descriptors(first: RawFd, last: RawFd) -> Vec<RawFd> {
     let mut entries: Vec<libc::pollfd> = (first..=last).map(|fd| libc::pollfd { fd, events: 0, revents: 0 }).collect();
@@ -361,6 +369,15 @@ mod linux {
         // SAFETY: close_range takes no pointers. That no owner is left for these descriptors is the caller's word,
         // documented at the public function.
         check(unsafe { libc::syscall(number, first, c_uint::MAX, 0 as c_uint) }).map(drop)
+    }
+
+    /// Has all descriptors from `first` on closed when another program is started (Linux 5.11).
+    pub(crate) fn close_range_on_exec(first: u32) -> io::Result<()> {
+        /// `CLOSE_RANGE_CLOEXEC` of `linux/close_range.h`.
+        const ON_EXEC: c_uint = 4;
+        let number = number("close_range")?;
+        // SAFETY: close_range takes no pointers, and with this flag closes nothing.
+        check(unsafe { libc::syscall(number, first, c_uint::MAX, ON_EXEC) }).map(drop)
     }
 
     /// `struct itimerspec` as the calls below read it: with the word size of the machine.

@@ -111,6 +111,9 @@ impl Crew {
         let signals = Signals::install().map_err(failed)?;
         let mut crew = Self { members: Vec::new(), signals, records, verbose: terms.verbose };
         let roles: Vec<Role> = starts.iter().map(|start| start.role).collect();
+        // A role has what it is given, not what whoever started this process has left open. It cannot see to that
+        // itself: what libraries have opened in it before its main is theirs.
+        portcullis::fd::close_on_exec_from(3);
         // All at once: while one is being loaded another can be running.
         for role in &roles {
             let running = launcher

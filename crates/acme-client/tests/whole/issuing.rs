@@ -163,6 +163,24 @@ fn a_failing_hook_is_told_and_costs_nothing() {
     scene.assert_whole("a.example");
 }
 
+/// A cron job's lock, a shell's log: what is open in the caller is not in what the program starts.
+#[test]
+fn what_the_caller_has_open_reaches_no_hook() {
+    let scene = Scene::new(As::Caller);
+    let found = scene.program.path("found");
+    let hook =
+        format!("#!/bin/sh\nif test -e /proc/self/fd/7; then echo there; else echo gone; fi > {}\n", found.display());
+    let hook = scene.program.file("hook.sh", &hook);
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let listen = scene.address.to_string();
+    let program = scene.program.command(&scene.line(&["issue", "a.example", "--listen", &listen, "--hook", &hook]));
+    let mut shell = std::process::Command::new("/bin/sh");
+    shell.args(["-c", "exec 7</dev/null; exec \"$@\"", "sh"]).arg(program.get_program()).args(program.get_args());
+    let output = shell.output().expect("run");
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(fs::read_to_string(&found).expect("the hook ran"), "gone\n");
+}
+
 #[test]
 fn revocation() {
     for user in As::all() {

@@ -76,6 +76,7 @@ pub(crate) fn all() -> Vec<Scene> {
         deadline_cannot_be_blocked: Expect::Signal(libc::SIGKILL),
         early: Expect::Success,
         inherited_descriptors: Expect::Success,
+        descriptors_of_programs_started: Expect::Success,
         file_size: Expect::Success,
         threads: Expect::Success,
         machine: Expect::Success,
@@ -425,6 +426,21 @@ fn inherited_descriptors(_: &[String]) {
     portcullis::fd::close_from(3);
     fails(portcullis::fd::inherited(raw), EBADF);
     assert!(File::open("/dev/null").is_ok());
+}
+
+fn descriptors_of_programs_started(_: &[String]) {
+    let file = tempfile();
+    // Without the flag, as a library or whoever started this process may have left it.
+    let left = rustix::io::dup(&file).unwrap();
+    let is_there = |raw: i32| {
+        let there = format!("test -e /proc/self/fd/{raw}");
+        Command::new("/bin/sh").args(["-c", &there]).status().unwrap().success()
+    };
+    assert!(is_there(left.as_raw_fd()), "otherwise there is nothing to be tested");
+    portcullis::fd::close_on_exec_from(left.as_raw_fd());
+    assert!(!is_there(left.as_raw_fd()), "it is open in a program started since");
+    let mut left = File::from(left);
+    left.write_all(b"still open here").unwrap();
 }
 
 fn file_size(_: &[String]) {
