@@ -66,6 +66,7 @@ pub(crate) const CALLS: &[Call] = &[
     call("mmap2", [0, 4096, 3, 0x22, u64::MAX, 0], Goes),
     call("mmap(MAP_DROPPABLE)", [0, 4096, 3, 0x28, u64::MAX, 0], Goes),
     call("mmap(NORESERVE|STACK)", [0, 4096, 0, 0x2_4022, u64::MAX, 0], Goes),
+    call("mmap(EXEC)", [0, 4096, 7, 0x22, u64::MAX, 0], Copes(EACCES, "no honest allocator needs it; s390x hides it from filters, and leaves it to the kernel's own refusal (MDWE)")),
     any("mremap", Goes),
     call("mprotect(NONE)", [0, 4096, 0, 0, 0, 0], Goes),
     call("mprotect(READ|WRITE)", [0, 4096, 3, 0, 0, 0], Goes),
@@ -182,7 +183,7 @@ impl Call {
         let request = |request: u64| Some([0, request, 0, 0, 0, 0]);
         match (self.label, arch) {
             // Everybody uses mmap2 there; the old form hides its arguments.
-            ("mmap" | "mmap(MAP_DROPPABLE)" | "mmap(NORESERVE|STACK)", Arch::I386) => None,
+            ("mmap" | "mmap(MAP_DROPPABLE)" | "mmap(NORESERVE|STACK)" | "mmap(EXEC)", Arch::I386) => None,
             // asm/ioctls.h and asm/termbits.h.
             ("ioctl(TCGETS)", _) if is_mips(arch) => request(0x540d),
             ("ioctl(TCGETS)", _) if is_power(arch) => request(0x402c_7413),

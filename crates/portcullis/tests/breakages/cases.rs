@@ -79,7 +79,7 @@ const fn case(number: u8, kind: Kind, what: &'static str, source: &'static str, 
 pub(crate) const FREE: [u8; 6] = [12, 36, 37, 50, 58, 62];
 
 /// The last number given.
-pub(crate) const LAST: u8 = 72;
+pub(crate) const LAST: u8 = 74;
 
 #[rustfmt::skip]
 pub(crate) const CASES: &[Case] = &[
@@ -145,10 +145,12 @@ pub(crate) const CASES: &[Case] = &[
     case(66, Rust, "sn0int, tr1pd (2018 to 2022): fifteen calls on Alpine, Arm and newer glibc", "sn0int, log of src/sandbox", &[Calls(&["readv", "writev", "mremap", "membarrier", "poll", "ppoll", "clock_nanosleep", "statx", "lseek", "_llseek", "fstat", "rseq", "clone3"]), Live("held_files"), Live("panics")]),
     case(67, Instruments, "file on Gentoo: a preloaded libsandbox looks at paths", "file b2e55e9, Gentoo 784857", &[Calls(&["newfstatat(AT_EMPTY_PATH)", "stat", "getcwd"]), Program("crates/acme-client/tests/whole/otherwise.rs")]),
     case(68, Instruments, "man-db: preloaded allocators advise, and send signals", "gentoo/musl#100, mimalloc#249", &[Calls(&["madvise(FREE)", "kill(own)", "tgkill(own)"]), Live("abort"), Program("crates/acme-client/tests/whole/preloads.rs")]),
-    case(69, Instruments, "Tor, localsearch, kcgi: address sanitizers, valgrind, coverage", "Tor fbf2e7e, 7883693; kcgi's workflow", &[Not("sanitizers need another compiler, and their leak check traces the process, which a sandbox exists to refuse; valgrind makes the calls itself, in ways of its own. Run instruments with `--sandbox off`")]),
+    case(69, Instruments, "Tor, localsearch, kcgi: address sanitizers, valgrind, coverage", "Tor fbf2e7e, 7883693; kcgi's workflow", &[Not("they watch the process from within by what a seal is there to refuse. GCC's address sanitizer, preloaded, cost no certificate when it was tried, but its check for leaks traces the process at its end, cannot, and makes the exit status 1; valgrind does not follow a program that starts itself again")]),
     case(70, Own, "usbguard, xwallpaper: options of the program's own make calls that nobody foresaw", "usbguard#266, xwallpaper#10", &[Calls(&["getpid", "getuid", "umask", "clone(process)"]), Live("own_numbers"), Live("commands")]),
     case(71, Architecture, "virtiofsd: fstatfs is fstatfs64 on ppc64le", "coreos-assembler#3636", &[Calls(&["fstatfs", "fstatfs64"]), Rule("twins_share_an_answer")]),
     case(72, Architecture, "Docker on 32-bit x86: socketcall refused, and reverted within six days", "moby/profiles 3c28324", &[Calls(&["socketcall(SHUTDOWN)"]), Rule("multiplexers_follow")]),
+    case(73, Instruments, "acme-client 0.1 (2026): roles closed every descriptor from 3 on when they started, a preloaded library's own pipe among them, which then wrote to the role's channel", "google-perftools 2.10, libtcmalloc_debug", &[Live("descriptors_of_others"), Program("crates/acme-client/tests/whole/otherwise.rs"), Program("crates/acme-client/tests/whole/preloads.rs")]),
+    case(74, Allocator, "acme-client 0.1 (2026): dmalloc maps all its memory executable", "dmalloc 5.5.2", &[Calls(&["mmap(EXEC)"]), Not("memory that can be written and executed is what a seal is there to refuse: the allocation fails, and the role says so in one line")]),
 ];
 
 /// What a release began to do, which sooner or later met every filter made before it.

@@ -45,6 +45,7 @@ scenes! {
     c_streams: Ends::Well,
     clocks: Ends::Well,
     commands: Ends::Well,
+    descriptors_of_others: Ends::Well,
     files_by_path: Ends::Well,
     heap: Ends::Well,
     heap_of_threads: Ends::Well,
@@ -314,6 +315,17 @@ fn commands() {
     made_or("getresuid", [0; 6], &[EPERM, libc::EFAULT]);
     made_or("close_range", [900, 1000, 0, 0, 0, 0], &[ENOSYS]);
     made_or("clone", [17, 0, 0, 0, 0, 0], &[EPERM]);
+}
+
+/// What a library has opened for itself stays its own when the process is told apart from those it starts, and sealed.
+fn descriptors_of_others() {
+    let (mut reader, mut writer) = std::io::pipe().unwrap();
+    portcullis::fd::close_on_exec_from(3);
+    sealed();
+    let mut byte = [0];
+    writer.write_all(b"x").unwrap();
+    reader.read_exact(&mut byte).unwrap();
+    assert_eq!(&byte, b"x");
 }
 
 fn own_numbers() {
