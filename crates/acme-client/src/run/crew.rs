@@ -373,6 +373,8 @@ impl Crew {
         let mut ended = Vec::new();
         while !leaving.is_empty() {
             leaving.retain_mut(|(role, process, listening)| {
+                // Asked before it is heard: who has ended by now has said everything.
+                let how = process.ended();
                 // What C libraries do at the end may be refused as well.
                 while answer(*role, listening, &mut self.records, self.verbose) {}
                 while let Ok(Some(lines)) = process.mouth.listen() {
@@ -381,7 +383,7 @@ impl Crew {
                     }
                     lines.iter().for_each(|line| crate::ui::said(*role, line));
                 }
-                match process.ended() {
+                match how {
                     Ok(None) if Instant::now() < until => true,
                     Ok(None) | Err(_) => {
                         process.kill();
@@ -389,6 +391,7 @@ impl Crew {
                         false
                     }
                     Ok(Some(how)) => {
+                        process.mouth.rest().iter().for_each(|line| crate::ui::said(*role, line));
                         ended.push((*role, Some(how)));
                         false
                     }
