@@ -7,12 +7,9 @@ use core::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[non_exhaustive]
 pub enum Promise {
-    /// Read, write, sync and close what is held, and wait for it; memory, clocks, randomness, one's own signals. No path
-    /// is opened and no socket created. What any program needs to go on, panic and abort.
+    /// Read, write, sync and close what is held, and wait for it or for time; memory, clocks, randomness, one's own signals.
+    /// No path is opened and no socket created. What any program needs to go on, panic and abort.
     Stdio,
-    /// Sleep. To wait for a descriptor, or for time by waiting for none (`poll`), takes no promise of its own, and kernels
-    /// have had flaws in their clocks (CVE-2018-13053). `std::thread::sleep` panics where this was not promised.
-    Sleep,
     /// Receive descriptors from a peer.
     RecvFd,
     /// Send descriptors to a peer.
@@ -37,9 +34,8 @@ pub enum Promise {
 
 impl Promise {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 10] = [
         Self::Stdio,
-        Self::Sleep,
         Self::RecvFd,
         Self::SendFd,
         Self::ReadPath,
@@ -56,7 +52,6 @@ impl Promise {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Stdio => "stdio",
-            Self::Sleep => "sleep",
             Self::RecvFd => "recvfd",
             Self::SendFd => "sendfd",
             Self::ReadPath => "readpath",

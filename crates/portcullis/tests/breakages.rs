@@ -33,6 +33,11 @@ use std::process::{Command, ExitCode, Stdio};
 use cases::{CASES, FREE, LAST, Replay};
 use live::{Ends, Scene};
 
+/// What promises mean in system calls.
+fn policy(promises: &[portcullis::Promise]) -> syscall_policy::Policy {
+    portcullis::policy(promises).expect("these tests are about Linux")
+}
+
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {

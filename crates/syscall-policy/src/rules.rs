@@ -30,6 +30,7 @@ pub(crate) fn granted(policy: &Policy, arch: Arch, name: &str) -> Option<Rule> {
         "mmap" | "mmap2" | "mprotect" | "pkey_mprotect" => not_executable(),
         "madvise" => advice(),
         "futex" | "futex_time64" => futex(),
+        "clock_nanosleep" | "clock_nanosleep_time64" => sleep(),
         "clone" => threads(arch),
         "clone3" => Rule::otherwise(ENOSYS),
         "prctl" => process_settings(),
@@ -63,6 +64,12 @@ fn not_executable() -> Rule {
 /// merging, poisoning and taking offline. EINVAL is what a kernel says that does not know the advice.
 fn advice() -> Rule {
     Rule::otherwise(EINVAL).allow([Condition::is(2, &[0, 1, 2, 3, 4, 8, 10, 11, 14, 15, 16, 17, 18, 19, 102, 103])])
+}
+
+/// `CLOCK_REALTIME`, `CLOCK_MONOTONIC`, `CLOCK_BOOTTIME` and `CLOCK_TAI` (`linux/time.h`). The others wake the machine, or
+/// watch another process, and lead to code that has had flaws (CVE-2018-13053).
+fn sleep() -> Rule {
+    Rule::otherwise(EINVAL).allow([Condition::is(0, &[0, 1, 7, 11])])
 }
 
 /// Waiting and waking, plain or by bit set, private or not, by either clock (`linux/futex.h`).

@@ -235,7 +235,7 @@ pub(crate) fn every_answer_is_borne() -> String {
     labels.dedup();
     let mut looked = 0;
     for promises in all_promises() {
-        let policy = portcullis::policy(&promises).for_process(OWN);
+        let policy = crate::policy(&promises).for_process(OWN);
         for label in &labels {
             for arch in Arch::ALL {
                 looked += usize::from(is_borne(labelled(label), arch, &policy, &promises));

@@ -44,11 +44,11 @@ pub(crate) const SEALED: [(&str, &[Promise]); 7] = {
 };
 
 fn policies() -> impl Iterator<Item = (&'static str, Policy)> {
-    SEALED.into_iter().map(|(name, promises)| (name, portcullis::policy(promises).for_process(OWN)))
+    SEALED.into_iter().map(|(name, promises)| (name, crate::policy(promises).for_process(OWN)))
 }
 
 fn everything() -> Policy {
-    portcullis::policy(&Promise::ALL).for_process(OWN)
+    crate::policy(&Promise::ALL).for_process(OWN)
 }
 
 fn run(filter: &[Instruction], arch: Arch, data: &Data) -> Verdict {
@@ -113,7 +113,7 @@ fn open_and_openat_agree() -> String {
     let flags: Vec<u64> = (0..24).map(|bit| 1 << bit).chain([0, 0o101, 0o1101, 0o2_000_000, 0o2_200_000]).collect();
     let mut pairs = 0;
     for promises in all_promises() {
-        let policy = portcullis::policy(&promises).for_process(OWN);
+        let policy = crate::policy(&promises).for_process(OWN);
         for arch in Arch::ALL {
             let (Some(open), Some(openat)) = (arch.number("open"), arch.number("openat")) else { continue };
             for flags in &flags {
@@ -174,7 +174,7 @@ const TWINS: [(&str, &str); 38] = [
 fn twins_share_an_answer() -> String {
     let mut pairs = 0;
     for promises in all_promises() {
-        let policy = portcullis::policy(&promises).for_process(OWN);
+        let policy = crate::policy(&promises).for_process(OWN);
         for arch in Arch::ALL {
             for (one, other) in TWINS {
                 let (Some(left), Some(right)) = (arch.number(one), arch.number(other)) else { continue };
@@ -211,14 +211,14 @@ fn every_power_everywhere() -> String {
     };
     for arch in Arch::ALL {
         for (promise, ways) in WAYS {
-            let policy = portcullis::policy(&[promise]);
+            let policy = crate::policy(&[promise]);
             let mut there = ways.iter().filter_map(|way| arch.number(way));
             assert!(
                 there.any(|number| policy.verdict(arch, number, &[0; 6]) == Verdict::Allow),
                 "{promise} on {arch} is granted none of {ways:?}"
             );
         }
-        let children = portcullis::policy(&[Promise::Children]);
+        let children = crate::policy(&[Promise::Children]);
         let wait = arch.number("wait4").or_else(|| arch.number("waitid")).expect("a way to wait");
         assert_eq!(children.verdict(arch, wait, &[0; 6]), Verdict::Allow, "{arch}");
     }
@@ -348,11 +348,11 @@ fn order_does_not_matter() -> String {
     let backwards: Vec<Promise> = Promise::ALL.into_iter().rev().collect();
     let twice = [Promise::ALL, Promise::ALL].concat();
     for arch in Arch::ALL {
-        let filter = compile(&portcullis::policy(&Promise::ALL), arch);
-        assert_eq!(filter, compile(&portcullis::policy(&backwards), arch), "{arch}");
-        assert_eq!(filter, compile(&portcullis::policy(&twice), arch), "{arch}");
+        let filter = compile(&crate::policy(&Promise::ALL), arch);
+        assert_eq!(filter, compile(&crate::policy(&backwards), arch), "{arch}");
+        assert_eq!(filter, compile(&crate::policy(&twice), arch), "{arch}");
         // What is granted stays granted when more is.
-        let (little, much) = (portcullis::policy(&[Promise::Stdio]), portcullis::policy(&Promise::ALL));
+        let (little, much) = (crate::policy(&[Promise::Stdio]), crate::policy(&Promise::ALL));
         for (name, number) in arch.table().iter() {
             let allowed = |policy: &Policy| policy.verdict(arch, number, &[0; 6]) == Verdict::Allow;
             assert!(!allowed(&little) || allowed(&much), "{name} on {arch} is lost by promising more");

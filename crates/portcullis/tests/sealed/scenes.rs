@@ -352,13 +352,13 @@ fn abort_is_an_abort(_: &[String]) {
 
 fn deadline(_: &[String]) {
     portcullis::set_deadline(Duration::from_millis(300)).unwrap();
-    seal(&[Promise::Stdio, Promise::Sleep]);
+    seal(&[Promise::Stdio]);
     std::thread::sleep(Duration::from_secs(20));
 }
 
 fn deadline_cannot_be_blocked(_: &[String]) {
     portcullis::set_deadline(Duration::from_millis(300)).unwrap();
-    seal(&[Promise::Stdio, Promise::Sleep]);
+    seal(&[Promise::Stdio]);
     block(libc::SIGALRM);
     let started = Instant::now();
     while started.elapsed() < Duration::from_secs(20) {
