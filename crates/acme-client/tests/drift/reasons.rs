@@ -6,25 +6,24 @@ pub(crate) struct Tried {
     /// `None`: any role.
     role: Option<&'static str>,
     call: &'static str,
-    /// How the names of the tests begin in which it is made.
-    scenes: &'static str,
     #[expect(dead_code, reason = "for whoever reads the list")]
     why: &'static str,
 }
 
 impl Tried {
+    /// Whether it is this one. All are made in `doctor` and its drills.
     pub(crate) fn fits(&self, role: &str, call: &str, scene: &str) -> bool {
-        self.role.is_none_or(|of| of == role) && self.call == call && scene.starts_with(self.scenes)
+        self.call == call && self.role.is_none_or(|of| of == role) && scene.starts_with("drills.")
     }
 }
 
 /// All of them.
 pub(crate) const TRIED: [Tried; 5] = [
-    Tried { role: None, call: "setns", scenes: "drills.", why: "the drill of a forbidden call" },
-    Tried { role: Some("net"), call: "open", scenes: "drills.", why: "doctor: net opens no file" },
-    Tried { role: Some("net"), call: "socket", scenes: "drills.", why: "doctor: net makes no connection" },
-    Tried { role: Some("key"), call: "openat", scenes: "drills.", why: "doctor: key reads no key back" },
-    Tried { role: Some("store"), call: "open", scenes: "drills.", why: "doctor: store reads no file" },
+    Tried { role: None, call: "setns", why: "the drill of a forbidden call" },
+    Tried { role: Some("net"), call: "open", why: "net opens no file" },
+    Tried { role: Some("net"), call: "socket", why: "net makes no connection" },
+    Tried { role: Some("key"), call: "openat", why: "key reads no key back" },
+    Tried { role: Some("store"), call: "open", why: "store reads no file" },
 ];
 
 /// Why calls are granted that a role was not seen to make.
@@ -47,9 +46,7 @@ pub(crate) const UNUSED: &[Reason] = &[
     by_chance(&["brk", "mmap", "mprotect", "mremap", "madvise"], "which of these an allocator takes depends on sizes, library and moment; executable memory is refused"),
     by_chance(&["futex"], "locks of std and of the C library make a call only when they are contended"),
     by_chance(&["rt_sigreturn", "restart_syscall"], "the kernel has them made: after the handler of a signal, and after a stop"),
-    reason(&["rt_sigprocmask"], "what C libraries do around `abort`, and glibc 2.41 around its first random bytes"),
     reason(&["rt_sigaction"], "`abort` of C libraries takes the handler of SIGABRT away"),
-    reason(&["getpid", "gettid", "tgkill"], "`abort`, which no test makes the supervisor do; the target is checked"),
     reason(&["tkill"], "`abort` of musl; the target is checked"),
     reason(&["kill"], "the supervisor ends a role that does not end by itself; others may signal themselves only"),
     reason(&["exit"], "the end of a thread, also of the only one"),
@@ -57,7 +54,6 @@ pub(crate) const UNUSED: &[Reason] = &[
     reason(&["gettimeofday", "time", "clock_gettime", "clock_getres"], "answered without a call where the kernel offers its clocks as code (vdso(7)), which depends on the machine"),
     reason(&["getuid", "geteuid", "getgid", "getegid", "getppid"], "cannot fail by specification: an error would be taken for a user"),
     reason(&["prctl"], "allocators name their memory; the option is checked"),
-    reason(&["getrandom"], "keys of hash tables, and guards of allocators"),
     reason(&["close_range"], "the power of `close`"),
     reason(&["waitid"], "the power of `wait4`; std makes it for a child of which it has a handle"),
     reason(&["rt_sigqueueinfo", "rt_tgsigqueueinfo", "pidfd_open", "pidfd_send_signal"], "the power of `kill` over any process of the same user, which the supervisor has; std prefers handles where it has them"),
@@ -67,7 +63,7 @@ pub(crate) const UNUSED: &[Reason] = &[
     reason(&["getsockname", "getpeername", "shutdown"], "the ends of a socket that is held; std asks for them"),
     reason(&["open", "creat", "rename", "mkdir", "rmdir", "link", "unlink", "symlink"], "older forms of those with a directory in front, which C libraries still make; beneath the same directories"),
     reason(&["renameat2"], "the power of `renameat`"),
-    reason(&["renameat", "mkdirat", "unlinkat", "linkat", "symlinkat"], "one power: names in the directories of the role. Who may rename can also remove"),
+    reason(&["renameat", "mkdirat", "linkat", "symlinkat"], "one power: names in the directories of the role. Who may rename can also remove"),
     reason(&["lseek", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2"], "part of writing a file"),
     reason(&["ftruncate", "fallocate", "flock", "fchmod", "fchown"], "part of writing a file; set-id bits are never set"),
 ];
