@@ -59,8 +59,13 @@ fn the_roles_are_as_tight_as_the_document_says() {
             "{name}: {} flaws of the kernel are in reach",
             score.cves.with_arguments
         );
-        // By name alone dial reaches five more, since it sets an option of its sockets.
-        assert!(score.cves.by_name <= if *name == "dial" { 8 } else { 4 }, "{name}: {}", score.cves.by_name);
+        // By name alone dial reaches more, since it sets an option of its sockets, and the supervisor, which waits.
+        let most = match *name {
+            "dial" => 9,
+            "supervisor" => 5,
+            _ => 4,
+        };
+        assert!(score.cves.by_name <= most, "{name}: {}", score.cves.by_name);
     }
     document::holds("tightness.md", &text);
 }

@@ -43,6 +43,7 @@ pub(crate) const UNUSED: &[Reason] = &[
     by_chance(&["fcntl"], "std looks at every descriptor it closes if it is built for debugging; the command is checked"),
     reason(&["readv", "writev"], "C libraries and std use these for what is in several pieces"),
     reason(&["poll", "select", "pselect6"], "the same power as `ppoll`, which the roles use; which one a function of the C library makes differs by library and architecture"),
+    reason(&["nanosleep", "clock_nanosleep"], "no power more than `poll` with a timeout; the clock is checked"),
     by_chance(&["brk", "mmap", "mprotect", "mremap", "madvise"], "which of these an allocator takes depends on sizes, library and moment; executable memory is refused"),
     by_chance(&["futex"], "locks of std and of the C library make a call only when they are contended"),
     by_chance(&["rt_sigreturn", "restart_syscall"], "the kernel has them made: after the handler of a signal, and after a stop"),

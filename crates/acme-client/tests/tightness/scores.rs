@@ -44,7 +44,9 @@ const EXECUTABLE: Wish = wish(0, 4096, 7, "not-exec");
 const EVERYBODY: Wish = wish(u64::MAX, 9, 0, "not-others");
 
 /// What flaws need of calls that are checked by argument.
-const WISHES: [(&str, &str, Wish); 7] = [
+const WISHES: [(&str, &str, Wish); 8] = [
+    // CLOCK_REALTIME_ALARM: an overflow in alarm_timer_nsleep.
+    ("CVE-2018-13053", "clock_nanosleep", wish(8, 0, 0x1000, "not-alarm")),
     // MADV_REMOVE: races in madvise_remove.
     ("CVE-2012-3511", "madvise", wish(0, 4096, 9, "not-remove")),
     // MADV_WILLNEED: an endless loop in madvise_willneed.
