@@ -3,6 +3,7 @@
 //! They are in `preload/`, built here with the system's C compiler and handed to every role, as the launcher does with
 //! what the dynamic linker needs. Each says at its end how many calls it made after the seal and how many were refused.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -65,6 +66,7 @@ fn costs_no_certificate(library: &str) {
             was_refused_some(&format!("acme-client: {role} says: {library}: "), &ran);
         }
         was_refused_some(&format!("{library}: "), &ran);
+        is_recorded(&scene.program);
 
         let ran = scene.program.run_with(&scene.line(&["renew", "--force"]), &environment);
         assert_eq!(ran.status, Some(0), "{user:?}, the second time: {ran:?}");
@@ -80,6 +82,27 @@ fn was_refused_some(beginning: &str, ran: &Ran) {
     let refused = line.split(", ").nth(1).and_then(|part| part.strip_suffix(" refused"));
     let refused: u32 = refused.and_then(|count| count.parse().ok()).expect("a count");
     assert!(refused >= 20, "{beginning}{line}");
+}
+
+/// That what was refused can be looked up: who made which call of what class, and the answer. Records are bounded, so not
+/// every call of every role is there.
+fn is_recorded(program: &Program) {
+    let report = program.run(&["sandbox", "report", "--json"]);
+    let report: serde_json::Value = serde_json::from_str(&report.stdout).expect("JSON");
+    let records = report["records"].as_array().expect("records");
+    if records.is_empty() && program.run(&["doctor"]).stdout.contains("refused calls are not told of") {
+        return not_tested("records of refused calls, of which this kernel does not tell");
+    }
+    let text = |record: &serde_json::Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    for record in records {
+        let (role, class, answer) = (text(record, "role"), text(record, "class"), text(record, "answer"));
+        assert!(ROLES.contains(&role.as_str()), "{record}");
+        assert!(!class.is_empty() && record["count"].as_u64() > Some(0), "{record}");
+        assert!(["EPERM", "EACCES", "ENOSYS", "EINVAL", "ENOTTY", "EAFNOSUPPORT"].contains(&&*answer), "{record}");
+    }
+    let calls: BTreeSet<String> = records.iter().map(|record| text(record, "call")).collect();
+    // Some of each of them, whichever comes before the bound.
+    assert!(calls.len() >= 10 && calls.contains("membarrier"), "{calls:?}");
 }
 
 #[expect(clippy::print_stderr, reason = "what is not tested is said")]
