@@ -102,7 +102,7 @@ fn is_recorded(program: &Program) {
     }
     let calls: BTreeSet<String> = records.iter().map(|record| text(record, "call")).collect();
     // Some of each of them, whichever comes before the bound.
-    assert!(calls.len() >= 10 && calls.contains("membarrier"), "{calls:?}");
+    assert!(calls.len() >= 10, "{calls:?}");
 }
 
 #[expect(clippy::print_stderr, reason = "what is not tested is said")]

@@ -61,6 +61,21 @@ fn tunables_cost_no_certificate() {
     }
 }
 
+/// dmalloc has all its memory executable, which no seal permits: the rehearsal finds out, the seal is lowered for it, and
+/// both are said.
+#[test]
+#[ignore = "the library is a package: .ci/preloads"]
+fn an_allocator_of_executable_memory_costs_layers_and_no_certificate() {
+    let library = installed("libdmalloc.so.5").expect("libdmalloc.so.5 is installed: .ci/preloads");
+    for user in As::all() {
+        let scene = Scene::new(user);
+        let ran = scene.issue_with(&["a.example"], &[("LD_PRELOAD", library.to_str().expect("text"))]);
+        assert_eq!(ran.status, Some(0), "{user:?}: {ran:?}");
+        scene.assert_whole("a.example");
+        assert!(ran.stderr.contains("does without the layer mdwe on this machine"), "{user:?}: {ran:?}");
+    }
+}
+
 /// Gets a certificate, renews it, and has every role try itself out. Every role is sealed: nothing is left out for it.
 fn costs_no_certificate(user: As, environment: &[(&str, &str)]) {
     let scene = Scene::new(user);
