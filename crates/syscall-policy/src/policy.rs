@@ -117,9 +117,11 @@ impl Policy {
         self
     }
 
-    /// The same powers in a smaller program: every call not granted and not hard is answered with `ENOSYS`.
+    /// No more powers in about half a program: every call not granted is answered with `ENOSYS`, the hard ones among them, and
+    /// so are those that a process can do without and that take many comparisons (`prctl`, `madvise`, `ioctl`).
     ///
-    /// For kernels that refuse big filters (32-bit Arm with a compiler for filters and no interpreter).
+    /// For kernels that refuse big filters (32-bit Arm with a compiler for filters and no interpreter): what it makes of an
+    /// instruction takes several of Arm's, and must not be longer than its loads reach, 4 KiB.
     #[must_use]
     pub const fn coarse(mut self) -> Self {
         self.coarse = true;
@@ -163,17 +165,20 @@ impl Policy {
         }
         // With nothing but a call that takes a path, the one power cannot be had without the other.
         let held_by_path = arch.only_statx() && name == "statx" && self.grants(Class::StatHeld);
-        if self.grants(call.class) || held_by_path {
+        let granted = self.grants(call.class) || held_by_path;
+        if granted && !(self.coarse && rules::is_dispensable(name)) {
             let replaced = self.replaced.iter().find(|(known, _)| *known == name).map(|(_, rule)| rule.clone());
             let rule = replaced.or_else(|| rules::granted(self, arch, name));
             return rule.map_or(Answer::Always(Decision::Allow), |rule| self.softened(name, rule));
+        }
+        if self.coarse {
+            return self.softened(name, Rule::otherwise(Decision::Refuse(Errno::NoSuchCall)));
         }
         if let Some(rule) = rules::withheld(arch, name) {
             return self.softened(name, rule);
         }
         let decision = match call.refusal {
             Refusal::Hard => Decision::Kill,
-            Refusal::Soft(_) if self.coarse => Decision::Refuse(Errno::NoSuchCall),
             Refusal::Soft(errno) => Decision::Refuse(errno),
         };
         self.softened(name, Rule::otherwise(decision))

@@ -55,6 +55,11 @@ pub(crate) fn withheld(arch: Arch, name: &str) -> Option<Rule> {
     (name == "clone").then(|| Rule::otherwise(Decision::Kill).arm(EPERM, [no_name_space(arch)]))
 }
 
+/// Calls of granted classes that nobody depends on: settings, advice, and questions to terminals.
+pub(crate) fn is_dispensable(name: &str) -> bool {
+    matches!(name, "prctl" | "madvise" | "ioctl")
+}
+
 /// `PROT_EXEC` (4 everywhere) is refused as the kernel's own `PR_SET_MDWE` does.
 fn not_executable() -> Rule {
     Rule::otherwise(EACCES).allow([Condition::clear(2, 4)])
