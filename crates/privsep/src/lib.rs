@@ -24,4 +24,4 @@ mod process;
 pub use channel::{Channel, Message, Never, pair, wait_readable};
 pub use error::{ChannelError, Fault};
 pub use log::{Mouth, printable};
-pub use process::{Ended, Launcher, Process, Role, Startup};
+pub use process::{Ended, Launcher, Process, Role, Startup, own_program, spawn};

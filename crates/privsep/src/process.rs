@@ -1,12 +1,16 @@
 //! Starting roles and seeing them end.
 
 use core::fmt;
+#[cfg(target_os = "linux")]
+use std::ffi::OsStr;
 use std::ffi::OsString;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(target_os = "linux")]
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 
 use rustix::process::{Pid, WaitOptions};
 
@@ -32,10 +36,7 @@ impl Launcher {
     /// The program cannot find its own file.
     pub fn new(title: &'static str) -> io::Result<Self> {
         let keep = LINKER.iter().filter_map(|name| Some((OsString::from(*name), std::env::var_os(name)?))).collect();
-        // The link and not what it points to: it stays right when the file is replaced by an upgrade in mid-run.
-        let link = PathBuf::from("/proc/self/exe");
-        let program = if link.exists() { link } else { std::env::current_exe()? };
-        Ok(Self { title, program, keep })
+        Ok(Self { title, program: own_program()?, keep })
     }
 
     /// Starts the role `name`, with `arguments`, one channel (its standard input) and a pipe for its last words.
@@ -60,7 +61,7 @@ impl Launcher {
             .stdout(Stdio::from(stderr.try_clone()?))
             .stderr(Stdio::from(stderr))
             .process_group(0);
-        let child = command.spawn()?;
+        let child = spawn(&mut command)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Role {
             process: Process { name, pid, mouth: Mouth::new(mouth), ended: None },
@@ -68,6 +69,47 @@ impl Launcher {
         })
     }
 }
+
+/// The file of the program that is running, to start it once more.
+///
+/// # Errors
+/// Neither `/proc` nor the kernel's own note of it (`AT_EXECFN`) says which it is.
+pub fn own_program() -> io::Result<PathBuf> {
+    // The link and not what it points to: it stays right when the file is replaced by an upgrade in mid-run.
+    let link = PathBuf::from("/proc/self/exe");
+    if link.exists() {
+        return Ok(link);
+    }
+    #[cfg(target_os = "linux")]
+    {
+        // As it was given to execve(2), so that it is no name to be searched for, but perhaps a path from here.
+        let path = std::path::Path::new(OsStr::from_bytes(rustix::param::linux_execfn().to_bytes()));
+        if !path.as_os_str().is_empty() && path.exists() {
+            return std::path::absolute(path);
+        }
+    }
+    std::env::current_exe()
+}
+
+/// Starts a command, also where processes can be had by `fork` alone.
+///
+/// The standard library starts most commands by posix_spawn(3), which tries `clone3` first, and takes no other answer than
+/// `ENOSYS` for a reason to try `clone`; older container managers answer `EPERM`.
+///
+/// # Errors
+/// Those of [`Command::spawn`].
+pub fn spawn(command: &mut Command) -> io::Result<Child> {
+    match command.spawn() {
+        Err(error) if matches!(error.raw_os_error(), Some(EPERM | EINVAL)) => {
+            // With a group to change to, if only to one's own, the library forks.
+            command.gid(rustix::process::getegid().as_raw()).spawn()
+        }
+        other => other,
+    }
+}
+
+const EPERM: i32 = rustix::io::Errno::PERM.raw_os_error();
+const EINVAL: i32 = rustix::io::Errno::INVAL.raw_os_error();
 
 /// A running role, as its supervisor sees it.
 #[derive(Debug)]
