@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use acme::Url;
+use portcullis::Identity;
 use rustix::fs::{FlockOperation, Mode, OFlags};
 
 use crate::config::Definition;
@@ -40,6 +41,8 @@ pub(crate) struct State {
     pub(crate) root: PathBuf,
     /// The first of the roles' users and groups, if the program was started by root.
     base: Option<u32>,
+    /// Whether there are such users to give files to: in some containers root has nobody but itself.
+    owners: bool,
 }
 
 /// A certificate in use.
@@ -67,13 +70,23 @@ pub(crate) struct Pending {
 impl State {
     /// The state directory at `root`, whose parts belong to roles if the program was started by root.
     pub(crate) fn new(root: &Path, uid_base: u32) -> Self {
-        Self { root: root.to_owned(), base: rustix::process::geteuid().is_root().then_some(uid_base) }
+        let base = rustix::process::geteuid().is_root().then_some(uid_base);
+        let state = Self { root: root.to_owned(), base, owners: true };
+        let ends = [Role::Supervisor, Role::Store].map(|role| state.identity(role));
+        let owners =
+            ends.iter().flatten().all(|(uid, gid)| portcullis::can_become(Identity { uid: *uid, gid: *gid }).is_ok());
+        Self { owners, ..state }
     }
 
     /// The user and group of a role, if it has some of its own.
     pub(crate) fn identity(&self, role: Role) -> Option<(u32, u32)> {
         let number = self.base?.checked_add(role.spec().user?)?;
         Some((number, number))
+    }
+
+    /// Who owns what a role makes, if that is somebody else than who runs the program.
+    pub(crate) fn owner(&self, role: Role) -> Option<(u32, u32)> {
+        self.identity(role).filter(|_| self.owners)
     }
 
     /// The directory of a certificate's generation.
@@ -83,10 +96,10 @@ impl State {
 
     /// Makes the directories, each with the owner who works in it.
     pub(crate) fn prepare(&self, directory: &Url) -> Result<()> {
-        let store = self.identity(Role::Store);
+        let store = self.owner(Role::Store);
         make(&self.root, 0o755, None)?;
         make(&self.root.join("accounts"), 0o755, None)?;
-        make(&self.root.join("accounts").join(ca_name(directory)), 0o700, self.identity(Role::Account))?;
+        make(&self.root.join("accounts").join(ca_name(directory)), 0o700, self.owner(Role::Account))?;
         make(&self.root.join("archive"), 0o755, None)?;
         make(&self.root.join("lock"), 0o700, None)?;
         for part in ["registrations", "live", "journal"] {
@@ -201,7 +214,7 @@ impl State {
     /// is sticky, so that store cannot remove or replace what key has put there.
     fn make_generation(&self, name: &str, generation: u32) -> Result<()> {
         let path = self.generation(name, generation);
-        let owner = self.identity(Role::Key).zip(self.identity(Role::Store)).map(|(key, store)| (key.0, store.1));
+        let owner = self.owner(Role::Key).zip(self.owner(Role::Store)).map(|(key, store)| (key.0, store.1));
         make(&path, if owner.is_some() { 0o1775 } else { 0o755 }, owner)?;
         for part in ["privkey.pem.new", "cert.pem.new", "chain.pem.new", "fullchain.pem.new", "settings.json.new"] {
             remove(&path.join(part))?;

@@ -1,20 +1,27 @@
 //! Descriptors that a process starts with.
 
 use std::io;
+#[cfg(target_os = "linux")]
+use std::os::fd::AsRawFd as _;
 use std::os::fd::{OwnedFd, RawFd};
+
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::sys;
 
 /// Closes every descriptor from `first` on: what was inherited by mistake.
 ///
 /// To be called first thing in a process, before anything is opened: descriptors that something in the process owns
-/// (an [`OwnedFd`], a library's socket) must not be among them. By `close_range` where there is one (Linux 5.9), else
-/// one by one.
+/// (an [`OwnedFd`], a library's socket) must not be among them.
+///
+/// One by one, from the list that `/proc` has, or else by asking for each in bulk. `close_range` (Linux 5.9) would be one
+/// call, but there are outer sandboxes that end whoever makes a call that they do not know, and this comes before anything
+/// can be tried out.
 pub fn close_from(first: RawFd) {
     let first = first.max(0);
     #[cfg(target_os = "linux")]
-    if sys::close_range(first.unsigned_abs()).is_ok() {
-        return;
+    if let Some(open) = listed(first) {
+        return sys::close_all(&open);
     }
     sys::close_each(first, last_descriptor().max(first));
 }
@@ -23,13 +30,13 @@ pub fn close_from(first: RawFd) {
 ///
 /// The new program then finds the lower ones alone, and need not close anything itself. That matters because a program
 /// cannot tell what it inherited by mistake from what a library has opened in it before `main`: a library whose
-/// descriptor is closed goes on to use the number, which by then is somebody else's. By `close_range` where it does that
-/// (Linux 5.11), else one by one.
+/// descriptor is closed goes on to use the number, which by then is somebody else's. One by one, as
+/// [`close_from`] does it.
 pub fn close_on_exec_from(first: RawFd) {
     let first = first.max(0);
     #[cfg(target_os = "linux")]
-    if sys::close_range_on_exec(first.unsigned_abs()).is_ok() {
-        return;
+    if let Some(open) = listed(first) {
+        return sys::close_all_on_exec(&open);
     }
     sys::close_each_on_exec(first, last_descriptor().max(first));
 }
@@ -40,6 +47,37 @@ fn last_descriptor() -> RawFd {
     const ENOUGH: RawFd = 65_536;
     let limit = sys::limit(sys::Limited::Descriptors).ok().and_then(|(_, most)| most);
     limit.and_then(|limit| RawFd::try_from(limit).ok()).map_or(ENOUGH, |limit| limit.clamp(1024, ENOUGH))
+}
+
+/// What `/proc/self/fd` lists from `first` on. `None` if it cannot be read, or is something else.
+#[cfg(target_os = "linux")]
+fn listed(first: RawFd) -> Option<Vec<RawFd>> {
+    use rustix::fs::{Mode, OFlags};
+    /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
+    const PROC: u32 = 0x9fa0;
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let directory = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok()?;
+    if u32::try_from(rustix::fs::fstatfs(&directory).ok()?.f_type) != Ok(PROC) {
+        return None;
+    }
+    let own = directory.as_raw_fd();
+    let mut open = Vec::new();
+    for entry in rustix::fs::Dir::new(directory).ok()? {
+        let number: Option<RawFd> = entry.ok()?.file_name().to_str().ok().and_then(|name| name.parse().ok());
+        open.extend(number.filter(|number| *number >= first && *number != own));
+    }
+    Some(open)
+}
+
+/// Raises the number of descriptors that may be open at a time to the most that the process may have. The usual limit is
+/// often 1024 for the sake of `select(2)`.
+///
+/// # Errors
+///
+/// If an outer sandbox forbids looking at the limit, or changing it.
+pub fn raise_limit() -> io::Result<()> {
+    let (_, most) = sys::limit(sys::Limited::Descriptors)?;
+    Ok(setrlimit(Resource::Nofile, Rlimit { current: most, maximum: most })?)
 }
 
 /// Takes over a descriptor that the process was started with, by its number.

@@ -38,6 +38,7 @@
 //! | identity | root, groups | any | nothing to take |
 //! | capabilities | all of them, in all sets | any | yes |
 //! | root | every path | any | no |
+//! | namespaces | the machine's queues, names, mounts (and, if asked for, network) | any | no |
 //! | limits | descriptors, processes, file sizes | any | yes |
 //! | mdwe | executable memory | Linux 6.3 | yes |
 //! | landlock | files, ports, signals, abstract sockets | Linux 5.13, 6.7, 6.12 | yes |
@@ -78,13 +79,23 @@ pub use promise::Promise;
 pub use refused::{Refused, trapped_call};
 pub use rehearsal::Lowered;
 pub use report::{Layer, LayerReport, Outcome, Report};
-pub use sandbox::{Identity, PathAccess, Prepared, Sandbox};
+pub use sandbox::{Identity, Namespace, PathAccess, Prepared, Sandbox};
 
 /// What this machine offers, layer by layer, found out without giving anything up: [`Outcome::Enforced`] stands for what
-/// could be.
+/// could be. In a process of one thread each layer is asked for in a throw-away child, so that an outer sandbox that ends
+/// whoever asks ends that.
 #[must_use]
 pub fn machine() -> Vec<LayerReport> {
-    os::machine()
+    os::machine(&Layer::ALL)
+}
+
+/// Whether this process can give files and itself to that user and group, as far as can be told without doing it.
+///
+/// # Errors
+///
+/// Why not: it is not root, or root of a container that has no such user or was left without the capabilities to change.
+pub fn can_become(identity: Identity) -> Result<(), &'static str> {
+    os::can_become(identity)
 }
 
 /// The names of the system calls that promises allow on this architecture, all of them or for some arguments, by number.

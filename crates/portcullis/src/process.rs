@@ -3,7 +3,8 @@
 use std::fmt::Write as _;
 use std::io;
 use std::panic::PanicHookInfo;
-use std::time::Duration;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit};
 
@@ -24,22 +25,48 @@ pub fn harden_early() -> io::Result<()> {
 
 /// Has the kernel end the process when this time is over, whatever it is doing then.
 ///
-/// First by SIGALRM, which tells the parent why; on Linux by SIGKILL two seconds later, which code that took the
-/// process over can neither block nor ignore. Once the process is sealed neither can be taken back, since no promise includes timers.
-/// Rounded up to seconds, at least one. To be called once: a later call moves the alarm, but not what comes after it.
+/// First by SIGALRM, which tells the parent why; on Linux, from the seal on, by SIGKILL two seconds later, which code that
+/// took the process over can neither block nor ignore. Once the process is sealed neither can be taken back, since no promise
+/// includes timers. Rounded up to seconds, at least one. To be called once, before the sandbox is
+/// [rehearsed](crate::Sandbox::rehearse) or prepared: a later call moves the alarm, but not what comes after it.
 ///
-/// # Errors
-///
-/// If the kernel has no timer to give. The alarm holds all the same.
-pub fn set_deadline(after: Duration) -> io::Result<()> {
-    const GRACE: u32 = 2;
+/// Where the kernel has no timer to give, or an outer sandbox none to be had, there is the alarm alone, and the report of the
+/// seal says so with the [limits](crate::Layer::Limits).
+pub fn set_deadline(after: Duration) {
     let whole = after.as_secs().saturating_add(u64::from(after.subsec_nanos() > 0)).max(1);
     // Some kernels keep alarms in 31 bits.
     let seconds = u32::try_from(whole).unwrap_or(u32::MAX).min(i32::MAX.unsigned_abs() - GRACE);
     sys::alarm(seconds);
-    #[cfg(target_os = "linux")]
-    sys::kill_timer(seconds + GRACE)?;
-    Ok(())
+    let _ = KILL_AT.set(Instant::now() + Duration::from_secs(u64::from(seconds + GRACE)));
+}
+
+/// Seconds from the alarm to the kill.
+const GRACE: u32 = 2;
+
+/// When the process is to be killed, if ever.
+static KILL_AT: OnceLock<Instant> = OnceLock::new();
+
+/// Why the deadline of this process is an alarm alone.
+static ALARM_ALONE: OnceLock<String> = OnceLock::new();
+
+/// Has the kernel keep to the deadline by a kill, unless a rehearsal showed that whoever asks for that is ended.
+#[cfg(target_os = "linux")]
+pub(crate) fn arm_kill(ends_who_asks: bool) {
+    let Some(at) = KILL_AT.get() else { return };
+    let left = at.saturating_duration_since(Instant::now()).as_secs().max(1);
+    let armed = match ends_who_asks {
+        true => Err("whoever asks for a timer here is ended (SIGSYS)".to_owned()),
+        false => sys::kill_timer(u32::try_from(left).unwrap_or(u32::MAX)).map_err(|error| error.to_string()),
+    };
+    if let Err(why) = armed {
+        let _ = ALARM_ALONE.set(why);
+    }
+}
+
+/// Why the deadline is an alarm alone, if it is so.
+#[cfg(target_os = "linux")]
+pub(crate) fn alarm_alone() -> Option<&'static str> {
+    ALARM_ALONE.get().map(String::as_str)
 }
 
 /// Makes a panic end the process with one plain line on standard error, and SIGABRT.

@@ -38,6 +38,8 @@ const MARK: u8 = 0x1e;
 const AT_SCRIPT: u8 = b'S';
 const AT_PANIC: u8 = b'P';
 const FAILED: u8 = b'F';
+const AT_LISTENER: u8 = b'L';
+const AT_TIMER: u8 = b'T';
 
 /// What the child that panics on purpose says.
 const LAST_WORDS: &str = "a rehearsal of a panic";
@@ -47,6 +49,10 @@ const LAST_WORDS: &str = "a rehearsal of a panic";
 enum Came {
     /// To the end, with its last words heard.
     Through,
+    /// It died when it asked whether there can be a listener.
+    DiedAtListener,
+    /// It died when it asked for a timer, for the deadline.
+    DiedAtTimer,
     /// It died while this layer was being applied.
     DiedAt(Layer, String),
     /// The script failed, died or did not end.
@@ -74,6 +80,8 @@ impl Sandbox {
         loop {
             match self.play(script) {
                 Ok(Came::Through) | Err(_) => return Ok(self),
+                Ok(Came::DiedAtTimer) => self.no_kill_timer = true,
+                Ok(Came::DiedAtListener) => self.no_listener = true,
                 Ok(Came::DiedAt(layer, how)) if !self.is_left_out(layer) => {
                     self.leave_out(layer, "nothing", &format!("whoever asks for it here {how}"));
                 }
@@ -123,7 +131,15 @@ impl Sandbox {
             };
             // Layers are told by their place in the list.
             let mut at = |layer: Layer| tell(u8::try_from(layer as usize).unwrap_or(0));
-            let sealed = os::Plan::new(self, &mut at).map(|plan| plan.apply(self, &mut at, None));
+            if !self.no_listener && !self.is_left_out(Layer::Seccomp) {
+                tell(AT_LISTENER);
+                os::ask_for_listener();
+            }
+            let plan = os::Plan::new(self, &mut at);
+            if !self.no_kill_timer {
+                tell(AT_TIMER);
+            }
+            let sealed = plan.map(|plan| plan.apply(self, &mut at, None));
             tell(AT_SCRIPT);
             if let Err(why) = sealed.map_err(|error| error.to_string()).and_then(|_| script()) {
                 tell(FAILED);
@@ -194,6 +210,8 @@ fn judge(ended: &Ended) -> Came {
                 _ => Came::Failed(format!("its panic path {}", with(&text))),
             }
         }
+        Some((AT_LISTENER, _)) => Came::DiedAtListener,
+        Some((AT_TIMER, _)) => Came::DiedAtTimer,
         Some((AT_SCRIPT, text)) => Came::Failed(format!("its work {}", with(&text))),
         Some((step, text)) => match Layer::ALL.get(usize::from(step)) {
             Some(layer) => Came::DiedAt(*layer, with(&text)),

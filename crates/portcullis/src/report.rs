@@ -20,6 +20,8 @@ pub enum Layer {
     Capabilities,
     /// An empty directory that cannot be filled as the root directory.
     Root,
+    /// Namespaces of its own, with nothing in them.
+    Namespaces,
     /// Resource limits.
     Limits,
     /// Memory that was written never becomes executable (`PR_SET_MDWE`, Linux 6.3).
@@ -32,12 +34,13 @@ pub enum Layer {
 
 impl Layer {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::NoNewPrivileges,
         Self::NotDumpable,
         Self::Identity,
         Self::Capabilities,
         Self::Root,
+        Self::Namespaces,
         Self::Limits,
         Self::Mdwe,
         Self::Landlock,
@@ -53,6 +56,7 @@ impl Layer {
             Self::Identity => "identity",
             Self::Capabilities => "capabilities",
             Self::Root => "root",
+            Self::Namespaces => "namespaces",
             Self::Limits => "limits",
             Self::Mdwe => "mdwe",
             Self::Landlock => "landlock",

@@ -29,6 +29,12 @@ fn close(raw: RawFd) {
     unsafe { libc::close(raw) };
 }
 
+/// Closes these descriptors, of which none may have an owner.
+#[cfg(target_os = "linux")]
+pub(crate) fn close_all(descriptors: &[RawFd]) {
+    descriptors.iter().for_each(|descriptor| close(*descriptor));
+}
+
 /// Closes all descriptors from `first` to `last`, of which none may have an owner.
 pub(crate) fn close_each(first: RawFd, last: RawFd) {
     for open in open_descriptors(first, last) {
@@ -38,9 +44,14 @@ pub(crate) fn close_each(first: RawFd, last: RawFd) {
 
 /// Has all descriptors from `first` to `last` closed when another program is started.
 pub(crate) fn close_each_on_exec(first: RawFd, last: RawFd) {
-    for open in open_descriptors(first, last) {
+    close_all_on_exec(&open_descriptors(first, last));
+}
+
+/// Has these descriptors closed when another program is started.
+pub(crate) fn close_all_on_exec(descriptors: &[RawFd]) {
+    for descriptor in descriptors {
         // SAFETY: F_SETFD takes a number and sets a flag of the descriptor, whoever owns it.
-        unsafe { libc::fcntl(open, libc::F_SETFD, libc::FD_CLOEXEC) };
+        unsafe { libc::fcntl(*descriptor, libc::F_SETFD, libc::FD_CLOEXEC) };
     }
 }
 
@@ -192,21 +203,27 @@ mod linux {
         }
     }
 
-    /// Puts a filter in place for the calling thread: by seccomp(2), or by prctl(2) where that does not exist.
+    /// Puts a filter in place for the calling thread: by prctl(2), or else by seccomp(2). The older of the two comes first,
+    /// since there are outer sandboxes that let it through and end whoever makes a call that they do not know.
     pub(crate) fn set_filter(program: &Program) -> io::Result<()> {
-        program.lend(|program| {
-            match seccomp(libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(program).cast()) {
-                Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL)) => {
-                    let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
-                    // SAFETY: with this option and mode the third argument is a sock_fprog, which `program` is; it and the
-                    // instructions it points to live through the call, and the kernel only reads them. The filter takes
-                    // calls away; whatever then fails, fails with an error or ends the process.
-                    let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::from_ref(program)) };
-                    super::check(result).map(drop)
-                }
-                result => result.map(drop),
+        let by_option = program.lend(|program| {
+            let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
+            // SAFETY: with this option and mode the third argument is a sock_fprog, which `program` is; it and the
+            // instructions it points to live through the call, and the kernel only reads them. The filter takes
+            // calls away; whatever then fails, fails with an error or ends the process.
+            super::check(unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::from_ref(program)) })
+        });
+        match by_option {
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOSYS | libc::EINVAL | libc::EPERM)) => {
+                set_filter_by_call(program).map_err(|_| error)
             }
-        })
+            result => result.map(drop),
+        }
+    }
+
+    /// The same by seccomp(2) alone: for a process whose first filter permits that.
+    pub(crate) fn set_filter_by_call(program: &Program) -> io::Result<()> {
+        program.lend(|program| seccomp(libc::SECCOMP_SET_MODE_FILTER, 0, ptr::from_ref(program).cast()).map(drop))
     }
 
     /// Puts a filter in place for the calling thread, and returns the descriptor by which calls that it notifies of are
@@ -326,11 +343,14 @@ mod linux {
 
     /// Whether filters are built in, where [`knows_action`] cannot tell: a kernel that has them looks at the filter's
     /// address first, and there is none.
-    pub(crate) fn has_filters() -> bool {
+    pub(crate) fn has_filters() -> io::Result<()> {
         let mode = c_ulong::from(libc::SECCOMP_MODE_FILTER);
         // SAFETY: the kernel does not follow a null pointer here but answers EFAULT, so no filter is ever set.
         let result = unsafe { libc::prctl(libc::PR_SET_SECCOMP, mode, ptr::null::<c_void>()) };
-        super::check(result).is_err_and(|error| error.raw_os_error() == Some(libc::EFAULT))
+        match super::check(result) {
+            Err(error) if error.raw_os_error() != Some(libc::EFAULT) => Err(error),
+            _ => Ok(()),
+        }
     }
 
     /// The kernel's Landlock version.
@@ -353,6 +373,13 @@ mod linux {
         super::check(unsafe { libc::prctl(GET, zero, zero, zero, zero) })
     }
 
+    /// Leaves namespaces: flags `CLONE_NEW*` that need no user namespace.
+    pub(crate) fn unshare(flags: c_int) -> io::Result<()> {
+        // SAFETY: with flags for namespaces the call changes what names and numbers mean to the process, not its memory, and
+        // no descriptor. (CLONE_FILES, which would be another matter, is not among them.)
+        super::check(unsafe { libc::unshare(flags) }).map(drop)
+    }
+
     /// Refuses to make memory executable that was not from the start.
     pub(crate) fn set_mdwe() -> io::Result<()> {
         /// `PR_SET_MDWE` and `PR_MDWE_REFUSE_EXEC_GAIN` of `linux/prctl.h`.
@@ -361,23 +388,6 @@ mod linux {
         // SAFETY: this option takes no pointers; it changes what later mmap and mprotect calls may ask for, not what
         // is mapped.
         super::check(unsafe { libc::prctl(SET, refuse, zero, zero, zero) }).map(drop)
-    }
-
-    /// Closes all descriptors from `first` on (Linux 5.9).
-    pub(crate) fn close_range(first: u32) -> io::Result<()> {
-        let number = number("close_range")?;
-        // SAFETY: close_range takes no pointers. That no owner is left for these descriptors is the caller's word,
-        // documented at the public function.
-        check(unsafe { libc::syscall(number, first, c_uint::MAX, 0 as c_uint) }).map(drop)
-    }
-
-    /// Has all descriptors from `first` on closed when another program is started (Linux 5.11).
-    pub(crate) fn close_range_on_exec(first: u32) -> io::Result<()> {
-        /// `CLOSE_RANGE_CLOEXEC` of `linux/close_range.h`.
-        const ON_EXEC: c_uint = 4;
-        let number = number("close_range")?;
-        // SAFETY: close_range takes no pointers, and with this flag closes nothing.
-        check(unsafe { libc::syscall(number, first, c_uint::MAX, ON_EXEC) }).map(drop)
     }
 
     /// `struct itimerspec` as the calls below read it: with the word size of the machine.

@@ -32,17 +32,17 @@ pub(crate) fn run(ui: &Ui) -> Result<Outcome> {
     ui.print(&format!("The client gets a certificate for {NAME} from it, and answers its question on {port}:"));
     ui.print("");
     let started = Instant::now();
-    let program = std::env::current_exe().map_err(failed)?;
-    let status = Command::new(program)
+    let program = privsep::own_program().map_err(failed)?;
+    let mut client = Command::new(program);
+    client
         .args(["issue", NAME, "--verbose", "--listen", &port.to_string(), "--directory", &ca.directory_url()])
         .arg("--config")
         .arg("/dev/null")
         .arg("--state")
         .arg(place.0.join("state"))
         .arg("--ca-file")
-        .arg(&ca_file)
-        .status()
-        .map_err(failed)?;
+        .arg(&ca_file);
+    let status = privsep::spawn(&mut client).and_then(|mut child| child.wait()).map_err(failed)?;
     let took = started.elapsed();
     ui.print("");
     if !status.success() {

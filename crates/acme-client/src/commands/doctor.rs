@@ -64,8 +64,10 @@ pub(crate) fn run(config: &Config, options: &Doctor, ui: &Ui) -> Result<Outcome>
 fn from_outside() -> Result<Outcome> {
     let place = Place::make()?;
     let failed = |error| Error::failed(format!("doctor cannot start: {error}"));
-    let program = std::env::current_exe().map_err(failed)?;
-    let status = Command::new(program).args(std::env::args_os().skip(1)).arg("--place").arg(&place.0).status();
+    let program = privsep::own_program().map_err(failed)?;
+    let mut inside = Command::new(program);
+    inside.args(std::env::args_os().skip(1)).arg("--place").arg(&place.0);
+    let status = privsep::spawn(&mut inside).and_then(|mut child| child.wait());
     match status.map_err(failed)?.code() {
         Some(0) => Ok(Outcome::Done),
         Some(_) => Ok(Outcome::Failed),

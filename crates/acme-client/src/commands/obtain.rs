@@ -78,7 +78,8 @@ fn begin(
     force: bool,
     reports: &mut Vec<Report>,
 ) -> (Vec<Job>, Vec<String>) {
-    raise_file_limit();
+    // Each certificate of a run needs some descriptors. Without more there is room for those of most machines.
+    let _ = portcullis::fd::raise_limit();
     let mut jobs = Vec::new();
     let mut reasons = Vec::new();
     let until = State::patience();
@@ -229,12 +230,4 @@ fn line(report: &Report, ui: &Ui) {
     for alternate in &report.alternates {
         ui.detail(&format!("{name}: the CA offers another chain: {alternate}"));
     }
-}
-
-/// Each certificate of a run needs some descriptors, and the soft limit is often 1024 for the sake of select(2), which
-/// nobody here uses.
-fn raise_file_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }

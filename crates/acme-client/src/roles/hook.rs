@@ -4,8 +4,9 @@
 //! outside: from the supervisor alone, and of that an index into its commands and names of certificates.
 
 use std::io::Read as _;
+use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use portcullis::Sandbox;
@@ -36,7 +37,7 @@ pub(crate) struct Hook(HookSetup);
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// How much of what a command says is kept.
-const MAX_OUTPUT: u64 = 4096;
+const MAX_OUTPUT: usize = 4096;
 
 impl Actor for Hook {
     const ROLE: Role = Role::Hook;
@@ -90,7 +91,8 @@ impl Hook {
         if let Some(foreign) = names.iter().find(|name| !self.0.names.contains(name)) {
             return Err(format!("{foreign} is not a certificate of this run"));
         }
-        let mut child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .args(arguments)
             .env_clear()
             .envs(self.0.environment.iter().map(|(name, value)| (name, value)))
@@ -100,8 +102,8 @@ impl Hook {
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             // So that it can be ended together with what it starts.
-            .process_group(0)
-            .spawn()
+            .process_group(0);
+        let mut child = privsep::spawn(&mut command)
             .map_err(|error| format!("{program} cannot be started: {}", crate::error::reason(&error)))?;
         wait(&mut child, program)
     }
@@ -110,20 +112,12 @@ impl Hook {
 /// Waits for a command, and ends it when it takes too long.
 fn wait(child: &mut Child, program: &str) -> Result<String, String> {
     let until = Instant::now() + PATIENCE;
-    let stderr = child.stderr.take();
-    let said = std::thread::spawn(move || {
-        let mut said = Vec::new();
-        if let Some(mut stderr) = stderr {
-            let _ = stderr.by_ref().take(MAX_OUTPUT).read_to_end(&mut said);
-            // Read on, so that a talkative command is not ended by a closed pipe.
-            let _ = std::io::copy(&mut stderr, &mut std::io::sink());
-        }
-        String::from_utf8_lossy(&said).trim().to_owned()
-    });
+    let mut said = Said { stderr: child.stderr.take(), bytes: Vec::new() };
     let status = loop {
+        said.listen(Duration::from_millis(10));
         match child.try_wait().map_err(|error| format!("{program}: {error}"))? {
             Some(status) => break status,
-            None if Instant::now() < until => std::thread::sleep(Duration::from_millis(10)),
+            None if Instant::now() < until => {}
             None => {
                 if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
                     let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
@@ -136,7 +130,43 @@ fn wait(child: &mut Child, program: &str) -> Result<String, String> {
     if status.success() {
         return Ok(String::new());
     }
-    // A command may leave something in the background that holds its standard error: what it said is not waited for.
-    let said = if said.is_finished() { said.join().unwrap_or_default() } else { String::new() };
-    Err(format!("{program} failed ({status}){}{said}", if said.is_empty() { "" } else { ": " }))
+    // A command may leave something in the background that holds its standard error: its end is not waited for.
+    said.listen(Duration::ZERO);
+    let text = String::from_utf8_lossy(&said.bytes);
+    let text = text.trim();
+    Err(format!("{program} failed ({status}){}{text}", if text.is_empty() { "" } else { ": " }))
+}
+
+/// What a command says on standard error, as far as it is kept. Without a thread to read it: some sandboxes have none to
+/// give.
+struct Said {
+    stderr: Option<ChildStderr>,
+    bytes: Vec<u8>,
+}
+
+impl Said {
+    /// Waits for more, at most for so long, and takes what there is.
+    fn listen(&mut self, patience: Duration) {
+        let Some(stderr) = &mut self.stderr else { return std::thread::sleep(patience) };
+        let mut patience = patience;
+        let mut buffer = [0; 4096];
+        // Not for ever: the command's time is limited.
+        for _ in 0..16 {
+            if !privsep::wait_readable(&[stderr.as_fd()], Some(patience)).is_ok_and(|ready| !ready.is_empty()) {
+                return;
+            }
+            match stderr.read(&mut buffer) {
+                Ok(0) | Err(_) => {
+                    self.stderr = None;
+                    return;
+                }
+                Ok(got) => {
+                    // Read on, so that a talkative command is not ended by a closed pipe.
+                    let room = MAX_OUTPUT.saturating_sub(self.bytes.len());
+                    self.bytes.extend_from_slice(&buffer[..got.min(room)]);
+                    patience = Duration::ZERO;
+                }
+            }
+        }
+    }
 }

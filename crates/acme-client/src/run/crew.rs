@@ -185,6 +185,7 @@ impl Crew {
 
     /// Seals the supervisor itself. From here on nothing can be opened or started.
     pub(crate) fn seal_supervisor(&mut self, terms: &Terms<'_>) -> Result<Report> {
+        crate::crypto::draw_once();
         let promises = Role::Supervisor.spec().promises.unwrap_or_default();
         let sandbox = promises
             .iter()

@@ -5,11 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use acme::{RevocationReason, Url};
+use portcullis::Sandbox;
 
 use crate::ca::Ca;
 use crate::config::{Config, Definition, INHERITED, Method};
 use crate::error::{Error, Result};
 use crate::messages::RoleSetup;
+use crate::role::restricted;
 use crate::roles::Role;
 use crate::roles::account::{AccountSetup, Purpose};
 use crate::roles::challenge::{ChallengeJob, ChallengeSetup};
@@ -47,8 +49,12 @@ pub(crate) struct Scene<'a> {
 }
 
 impl<'a> Scene<'a> {
-    /// The configured one.
+    /// The configured one, unless a layer is required that this machine does not have: that is for before anything is
+    /// asked or made.
     pub(crate) fn new(config: &'a Config, state: &'a State) -> Result<Self> {
+        restricted(Sandbox::new(Role::Supervisor.name()), None, &config.sandbox)
+            .check_required()
+            .map_err(|error| Error::failed(format!("{error}; nothing was done")))?;
         Ok(Self { config, state, ca: Ca::configured(config)? })
     }
 
@@ -125,7 +131,7 @@ impl<'a> Scene<'a> {
         let setup = RoleSetup::Account(AccountSetup {
             directory: self.state.root.join("accounts").join(ca_name(&self.ca.directory)),
             create,
-            owner: self.state.identity(Role::Account),
+            owner: self.state.owner(Role::Account),
             ca: self.ca.clone(),
             known,
             contact: self.config.contact.clone(),
@@ -184,7 +190,7 @@ impl<'a> Scene<'a> {
             listen,
             sockets: u32::try_from(extra.len()).unwrap_or(0),
             jobs: places,
-            owner: self.state.identity(Role::Challenge),
+            owner: self.state.owner(Role::Challenge),
         });
         Ok(Start { role: Role::Challenge, setup, extra })
     }

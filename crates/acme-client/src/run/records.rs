@@ -8,6 +8,7 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use portcullis::{Lowered, Refused};
 use serde::{Deserialize, Serialize};
@@ -94,14 +95,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
-    /// This one.
+    /// This one. Asked once, for which there is time before the seal: the kernel does not tell its name afterwards.
     pub(crate) fn here() -> Self {
-        Self {
+        static HERE: OnceLock<Machine> = OnceLock::new();
+        let ask = || Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             arch: std::env::consts::ARCH.to_owned(),
             kernel: rustix::system::uname().release().to_string_lossy().into_owned(),
             libc: portcullis::c_library(),
-        }
+        };
+        HERE.get_or_init(ask).clone()
     }
 }
 

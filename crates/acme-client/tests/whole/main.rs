@@ -5,6 +5,8 @@ mod hostile;
 mod interrupted;
 mod issuing;
 mod otherwise;
+#[cfg(target_os = "linux")]
+mod outer;
 mod policy;
 mod preloads;
 mod program;

@@ -5,7 +5,7 @@ mod linux;
 #[cfg(target_os = "linux")]
 pub use linux::Listener;
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{Plan, call_name, calls_allowed, machine, policy, threads};
+pub(crate) use linux::{Plan, ask_for_listener, call_name, calls_allowed, can_become, machine, policy, threads};
 
 #[cfg(not(target_os = "linux"))]
 mod no_listener;
@@ -14,4 +14,4 @@ mod none;
 #[cfg(not(target_os = "linux"))]
 pub use no_listener::Listener;
 #[cfg(not(target_os = "linux"))]
-pub(crate) use none::{Plan, call_name, calls_allowed, machine, policy, threads};
+pub(crate) use none::{Plan, ask_for_listener, call_name, calls_allowed, can_become, machine, policy, threads};

@@ -5,7 +5,7 @@ use syscall_policy::Policy;
 use crate::error::Error;
 use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
-use crate::sandbox::{HandOff, Sandbox};
+use crate::sandbox::{HandOff, Identity, Sandbox};
 
 /// Nothing to be done.
 #[derive(Debug)]
@@ -19,21 +19,24 @@ impl Plan {
 
     pub(crate) fn apply(self, sandbox: &Sandbox, _: &mut dyn FnMut(Layer), _: Option<HandOff<'_>>) -> Report {
         let mut report = Report::new(&sandbox.name);
-        report.layers = machine();
+        report.layers = machine(&Layer::ALL);
         report
     }
 }
 
 /// No layer is offered.
-pub(crate) fn machine() -> Vec<LayerReport> {
+pub(crate) fn machine(layers: &[Layer]) -> Vec<LayerReport> {
     let missing = || Outcome::Unavailable("there is no sandbox for this operating system".to_owned());
-    Layer::ALL.into_iter().map(|layer| LayerReport::new(layer, missing())).collect()
+    layers.iter().map(|layer| LayerReport::new(*layer, missing())).collect()
 }
 
 /// System calls are not filtered, so none can be listed.
 pub(crate) fn calls_allowed(_: &[Promise]) -> Vec<&'static str> {
     Vec::new()
 }
+
+/// There is none.
+pub(crate) fn ask_for_listener() {}
 
 /// Calls have no names here.
 pub(crate) fn call_name(_: u32) -> Option<&'static str> {
@@ -43,6 +46,11 @@ pub(crate) fn call_name(_: u32) -> Option<&'static str> {
 /// Promises stand for nothing that this system could be told.
 pub(crate) fn policy(_: &[Promise]) -> Option<Policy> {
     None
+}
+
+/// By what is common to all systems.
+pub(crate) fn can_become(_: Identity) -> Result<(), &'static str> {
+    if rustix::process::geteuid().is_root() { Ok(()) } else { Err("it does not run as root") }
 }
 
 /// Not known, and of no matter.

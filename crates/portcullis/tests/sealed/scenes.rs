@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use libc::{EACCES, EAFNOSUPPORT, EBADF, EFBIG, EINVAL, ENOSYS, ENOTTY, EPERM};
-use portcullis::{Error, Identity, Layer, Outcome, PathAccess, Promise, Report, Sandbox};
+use portcullis::{Error, Identity, Layer, Namespace, Outcome, PathAccess, Promise, Report, Sandbox};
 use rustix::fs::{AtFlags, Mode, OFlags};
 use syscall_policy::{Arch, Class, Condition, Decision, Errno, Policy, Rule, compile};
 
@@ -71,6 +71,9 @@ pub(crate) fn all() -> Vec<Scene> {
         nested: Expect::Success,
         without_seccomp_and_landlock: Expect::Success,
         under_an_outer_filter: Expect::Success,
+        an_outer_filter_that_ends_whoever_asks: Expect::Success,
+        sixteen_sandboxes_inside_each_other: Expect::Success,
+        namespaces: Expect::Success,
         required_layers: Expect::Success,
         deadline: Expect::Signal(libc::SIGALRM),
         deadline_cannot_be_blocked: Expect::Signal(libc::SIGKILL),
@@ -351,13 +354,13 @@ fn abort_is_an_abort(_: &[String]) {
 }
 
 fn deadline(_: &[String]) {
-    portcullis::set_deadline(Duration::from_millis(300)).unwrap();
+    portcullis::set_deadline(Duration::from_millis(300));
     seal(&[Promise::Stdio]);
     std::thread::sleep(Duration::from_secs(20));
 }
 
 fn deadline_cannot_be_blocked(_: &[String]) {
-    portcullis::set_deadline(Duration::from_millis(300)).unwrap();
+    portcullis::set_deadline(Duration::from_millis(300));
     seal(&[Promise::Stdio]);
     block(libc::SIGALRM);
     let started = Instant::now();
@@ -777,6 +780,91 @@ fn under_an_outer_filter(_: &[String]) {
     let text = refused.unwrap_err().to_string();
     assert!(text.starts_with("cannot seal scene: the layer seccomp is required but unavailable: "), "{text}");
     note(text);
+}
+
+/// Android's answers calls that it does not know with SIGSYS, and so the question whether they are there.
+fn an_outer_filter_that_ends_whoever_asks(_: &[String]) {
+    let Some(arch) = Arch::native() else {
+        return note("not tested: outer filters, for lack of a table");
+    };
+    let end = Rule::otherwise(Decision::Kill);
+    // PR_SET_MDWE and PR_GET_MDWE.
+    let options = Rule::otherwise(Decision::Allow).arm(Decision::Kill, [Condition::is(0, &[65, 66])]);
+    let unknown = ["landlock_create_ruleset", "seccomp", "timer_create", "close_range", "openat2", "unshare"];
+    let policy = unknown
+        .into_iter()
+        .fold(Policy::new(Class::ALL.iter().copied()), |policy, call| policy.with_rule(call, end.clone()));
+    let policy = policy.with_rule("prctl", options).with_rule("clone", Rule::otherwise(Decision::Allow));
+    outer_filter(&compile(&policy, arch));
+
+    let machine = portcullis::machine();
+    let offer = |layer| machine.iter().find(|offer| offer.layer == layer).expect("every layer").outcome.clone();
+    for layer in [Layer::Landlock, Layer::Mdwe, Layer::Seccomp] {
+        let ended = matches!(&offer(layer), Outcome::Unavailable(text) if text.contains("SIGSYS"));
+        // A filter is brought by the older call, and was there before.
+        assert!(ended || layer == Layer::Seccomp, "{layer}: {:?}", offer(layer));
+    }
+    assert!(matches!(offer(Layer::Limits), Outcome::Enforced(_)), "{:?}", offer(Layer::Limits));
+
+    let required = with(&[Promise::Stdio]).require(Layer::Landlock).check_required().unwrap_err().to_string();
+    assert!(required.contains("the layer landlock is required but unavailable") && required.contains("SIGSYS"));
+
+    portcullis::set_deadline(Duration::from_secs(60));
+    let rehearsed = with(&[Promise::Stdio]).rehearse(&mut || Ok(())).expect("a rehearsal");
+    // Whoever asks for a listener is ended, so none is sent.
+    let (left, _right) = UnixStream::pair().unwrap();
+    let report = rehearsed.prepare().unwrap().seal_notifying(left.as_fd(), b"?").unwrap();
+    note(&report);
+    for layer in [Layer::Landlock, Layer::Mdwe] {
+        let outcome = report.outcome(layer).expect("every layer");
+        assert!(matches!(outcome, Outcome::Unavailable(text) if text.contains("SIGSYS")), "{layer}: {outcome:?}");
+    }
+    let limits = report.outcome(Layer::Limits).expect("every layer");
+    assert!(matches!(limits, Outcome::Partial(text) if text.contains("the deadline is an alarm")), "{limits:?}");
+    assert!(report.held(Layer::NoNewPrivileges) && report.held(Layer::Seccomp), "{report}");
+    allocate();
+}
+
+/// The kernel stacks sixteen sets of Landlock rules, and no more.
+fn sixteen_sandboxes_inside_each_other(_: &[String]) {
+    // A filter would forbid the next one to ask for rules.
+    let one = || sealed(with(&[Promise::Stdio]).without(Layer::Seccomp).without(Layer::Limits));
+    let reports: Vec<Report> = (0..17).map(|_| one()).collect();
+    if cannot_be_tested(&reports[0], Layer::Landlock) {
+        return;
+    }
+    assert!(reports[..16].iter().all(|report| report.held(Layer::Landlock)), "{}", reports[15]);
+    match reports[16].outcome(Layer::Landlock) {
+        Some(Outcome::Unavailable(text)) => assert!(text.contains("too many sandboxes inside each other"), "{text}"),
+        other => panic!("{other:?}"),
+    }
+    for layer in [Layer::NoNewPrivileges, Layer::NotDumpable, Layer::Capabilities] {
+        assert!(reports[16].held(layer), "{}", reports[16]);
+    }
+    let refused = with(&[Promise::Stdio]).without(Layer::Seccomp).require(Layer::Landlock).prepare().unwrap().seal();
+    note(refused.unwrap_err());
+    fails(File::open("/etc/passwd"), EACCES);
+    assert!(seal(&[Promise::Stdio]).held(Layer::Seccomp));
+}
+
+fn namespaces(_: &[String]) {
+    let here = |name: &str| std::fs::read_link(format!("/proc/self/ns/{name}")).unwrap();
+    let before = ["ipc", "uts", "mnt", "net"].map(here);
+    let all = [Namespace::Ipc, Namespace::HostName, Namespace::Mounts, Namespace::Network];
+    let sandbox = with(&[Promise::Stdio, Promise::ReadPath]).without(Layer::Landlock).without(Layer::NotDumpable);
+    let report = sealed(sandbox.without(Layer::Seccomp).without(Layer::Limits).namespaces(&all));
+    note(&report);
+    let after = ["ipc", "uts", "mnt", "net"].map(here);
+    match report.outcome(Layer::Namespaces) {
+        Some(Outcome::Enforced(_)) => {
+            assert!(before.iter().zip(&after).all(|(before, after)| before != after), "{before:?} {after:?}");
+        }
+        Some(Outcome::Skipped(text)) => {
+            assert_eq!(before, after);
+            assert!(text.contains("CAP_SYS_ADMIN"), "{text}");
+        }
+        other => panic!("{other:?}"),
+    }
 }
 
 fn required_layers(_: &[String]) {

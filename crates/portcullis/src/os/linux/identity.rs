@@ -22,12 +22,55 @@ pub(super) fn change(identity: Option<Identity>) -> Outcome {
 
 pub(super) fn change_offered() -> Outcome {
     if is_root() {
-        return Outcome::Enforced("offered: runs as root, and can change to another user".to_owned());
+        return match powers() {
+            Ok(()) => Outcome::Enforced("offered: runs as root, and can change to another user".to_owned()),
+            Err(why) => Outcome::Unavailable(format!("runs as root, but {why}")),
+        };
     }
     Outcome::Skipped(format!("runs as user {}, which cannot change to another", rustix::process::geteuid().as_raw()))
 }
 
+/// Whether a process that runs as root can give files and itself to that user and group.
+pub(crate) fn can_become(Identity { uid, gid }: Identity) -> Result<(), &'static str> {
+    if !is_root() {
+        return Err("it does not run as root");
+    }
+    powers()?;
+    let mapped = |map: &str, id: u32| std::fs::read_to_string(map).map_or(true, |map| maps(&map, id));
+    if mapped("/proc/self/uid_map", uid) && mapped("/proc/self/gid_map", gid) {
+        return Ok(());
+    }
+    Err("its user namespace has no such user")
+}
+
+/// What root needs for that, and may have been left without in a container.
+fn powers() -> Result<(), &'static str> {
+    let needed = CapabilitySet::CHOWN | CapabilitySet::SETUID | CapabilitySet::SETGID;
+    if rustix::thread::capabilities(None).is_ok_and(|sets| !sets.effective.contains(needed)) {
+        return Err("it was left without the capabilities to change users");
+    }
+    if std::fs::read_to_string("/proc/self/setgroups").is_ok_and(|word| word.trim() == "deny") {
+        return Err("it is the root of a user namespace, where groups cannot be given up");
+    }
+    Ok(())
+}
+
+/// Whether a map of a user namespace (user_namespaces(7)) has a number in it: lines of first inside, first outside, how
+/// many.
+fn maps(map: &str, id: u32) -> bool {
+    map.lines().any(|line| {
+        let mut numbers = line.split_whitespace().map(str::parse::<u32>);
+        match (numbers.next(), numbers.next(), numbers.next()) {
+            (Some(Ok(first)), Some(Ok(_)), Some(Ok(count))) => id >= first && id - first < count,
+            _ => false,
+        }
+    })
+}
+
 fn become_user(Identity { uid, gid }: Identity) -> Outcome {
+    if let Err(why) = can_become(Identity { uid, gid }) {
+        return Outcome::Unavailable(format!("cannot change to user {uid} and group {gid}: {why}"));
+    }
     // Groups first: afterwards there is no right to.
     let (user, group) = (Uid::from_raw(uid), Gid::from_raw(gid));
     if let Err(error) = rustix::thread::set_thread_groups(&[]) {
@@ -112,5 +155,27 @@ pub(super) fn capabilities_offered() -> Outcome {
         Ok(sets) if sets.permitted.is_empty() => Outcome::Enforced("offered: none are held".to_owned()),
         Ok(sets) => Outcome::Enforced(format!("offered: {} can be given up", sets.permitted.bits().count_ones())),
         Err(error) => unavailable("capabilities cannot be read", error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_found_in_maps() {
+        let whole = "         0          0 4294967295\n";
+        let alone = "         0       1000          1\n";
+        let ranges = "0 1000 1\n1 100000 65536\n";
+        for (map, id, there) in [
+            (whole, 60_900, true),
+            (alone, 0, true),
+            (alone, 1, false),
+            (ranges, 65_536, true),
+            (ranges, 65_537, false),
+            ("", 0, false),
+        ] {
+            assert_eq!(maps(map, id), there, "{id} in {map:?}");
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{has_children, unavailable};
+use crate::process::alarm_alone;
 use crate::promise::Promise;
 use crate::report::Outcome;
 use crate::sandbox::Sandbox;
@@ -37,6 +38,9 @@ pub(super) fn set(sandbox: &Sandbox) -> Outcome {
             Err(error) if set.is_empty() => return unavailable("limits cannot be set", error),
             Err(error) => return Outcome::Partial(format!("{}; not {text}: {error}", set.join(", "))),
         }
+    }
+    if let Some(why) = alarm_alone() {
+        return Outcome::Partial(format!("{}; the deadline is an alarm, not a kill: {why}", set.join(", ")));
     }
     Outcome::Enforced(set.join(", "))
 }

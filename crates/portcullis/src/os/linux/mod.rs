@@ -3,6 +3,8 @@
 mod identity;
 mod limits;
 mod listener;
+mod machine;
+mod namespaces;
 mod paths;
 mod root;
 mod settings;
@@ -13,12 +15,15 @@ use std::io;
 use syscall_policy::Arch;
 
 use crate::error::Error;
+use crate::process::arm_kill;
 use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
 use crate::sandbox::{HandOff, Sandbox};
 
+pub(crate) use identity::can_become;
 pub use listener::Listener;
-pub(crate) use syscalls::calls_allowed;
+pub(crate) use machine::machine;
+pub(crate) use syscalls::{ask_for_listener, calls_allowed};
 
 /// What promises mean in system calls.
 #[expect(clippy::unnecessary_wraps, reason = "other systems have nothing to say")]
@@ -50,6 +55,7 @@ impl Plan {
 
     /// Applies the layers: what needs rights first, system calls last, since the filter takes what the others need.
     pub(crate) fn apply(self, sandbox: &Sandbox, at: &mut dyn FnMut(Layer), hand_off: Option<HandOff<'_>>) -> Report {
+        arm_kill(sandbox.no_kill_timer);
         let mut layers = Vec::with_capacity(Layer::ALL.len());
         let mut report = |layer, outcome| layers.push(LayerReport::new(layer, outcome));
         let mut layer = |layer, apply: &mut dyn FnMut() -> Outcome| match wanted(sandbox, layer) {
@@ -67,6 +73,8 @@ impl Plan {
                 Err(outcome) => outcome,
             },
         );
+        // After the change of root, so that the root directory is one of the new mounts.
+        report(Layer::Namespaces, layer(Layer::Namespaces, &mut || namespaces::leave(sandbox)));
         let capabilities = layer(Layer::Capabilities, &mut identity::bound_capabilities);
         report(Layer::Identity, layer(Layer::Identity, &mut || identity::change(sandbox.identity)));
         report(
@@ -107,27 +115,6 @@ impl Plan {
         report.calls_allowed = calls_allowed;
         report
     }
-}
-
-/// What this kernel offers, found out without taking anything from the caller.
-pub(crate) fn machine() -> Vec<LayerReport> {
-    Layer::ALL
-        .into_iter()
-        .map(|layer| {
-            let outcome = match layer {
-                Layer::NoNewPrivileges => settings::no_new_privileges_offered(),
-                Layer::NotDumpable => settings::not_dumpable_offered(),
-                Layer::Identity => identity::change_offered(),
-                Layer::Capabilities => identity::capabilities_offered(),
-                Layer::Root => root::offered(),
-                Layer::Limits => limits::offered(),
-                Layer::Mdwe => settings::never_executable_offered(),
-                Layer::Landlock => paths::offered(),
-                Layer::Seccomp => syscalls::offered(),
-            };
-            LayerReport::new(layer, outcome)
-        })
-        .collect()
 }
 
 /// The name of the call of that number on this architecture.

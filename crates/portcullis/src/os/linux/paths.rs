@@ -83,6 +83,15 @@ pub(super) fn offered() -> Outcome {
     }
 }
 
+/// Puts rules in force that deny everything.
+pub(super) fn try_rules() -> Outcome {
+    match Rules::new(&Sandbox::new("")) {
+        Ok(Ok(rules)) => rules.enforce(),
+        Ok(Err(outcome)) => outcome,
+        Err(error) => Outcome::Unavailable(error.to_string()),
+    }
+}
+
 /// What a version covers, of what this crate asks for.
 fn described(version: u32) -> Outcome {
     let covered = [

@@ -64,6 +64,14 @@ pub(super) fn offered() -> Outcome {
     }
 }
 
+/// Makes the root directory what it is, which takes the same right.
+pub(super) fn try_root() -> Outcome {
+    match rustix::process::chroot("/") {
+        Ok(()) => Outcome::Enforced(String::new()),
+        Err(error) => unavailable("the root directory cannot be changed", error.into()),
+    }
+}
+
 fn nameless(place: &Path) -> rustix::io::Result<OwnedFd> {
     let path = fresh_name(place);
     rustix::fs::mkdir(&path, MODE)?;
