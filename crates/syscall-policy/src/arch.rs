@@ -170,7 +170,7 @@ impl Arch {
     /// The number of a call, if the architecture has it.
     #[must_use]
     pub fn number(self, name: &str) -> Option<u32> {
-        self.table().iter().find(|(known, _)| *known == name).map(|(_, number)| number)
+        self.table().number_of(name)
     }
 
     /// The name of a number, if it is in the table.

@@ -1,21 +1,20 @@
 //! The table: every system call by name, its class, and why it is there.
 //!
 //! Calls that share a reason share a line. A reason argues power (what the call gives to somebody who controls the
-//! process), never use (who was seen making it). A name in no line does not pass the tests.
-
-use alloc::vec::Vec;
+//! process), never use (who was seen making it). With a name in no line, or in two, this crate does not compile.
 
 use crate::class::{Class, Refusal};
 use crate::errno::Errno;
+use crate::names;
 
 /// Calls of one class for one reason.
 #[derive(Debug)]
-struct Line {
-    class: Class,
-    reason: &'static str,
-    names: &'static [&'static str],
+pub(crate) struct Line {
+    pub(crate) class: Class,
+    pub(crate) reason: &'static str,
+    pub(crate) names: &'static [&'static str],
     /// The errno of these calls where it is not that of the class.
-    errno: Option<Errno>,
+    pub(crate) errno: Option<Errno>,
 }
 
 /// What the table says about a call.
@@ -33,37 +32,13 @@ pub struct Call {
 /// Looks a call up. `None` for a name that no architecture has.
 #[must_use]
 pub fn call(name: &str) -> Option<Call> {
-    LINES.iter().find(|line| line.names.contains(&name)).map(Line::call)
+    let power = names::find(name)?.power();
+    Some(Call { class: power.class, reason: power.reason(), refusal: power.refusal() })
 }
 
-/// The table by name, for who looks up all of it.
-#[derive(Debug)]
-pub(crate) struct Index(Vec<(&'static str, &'static Line)>);
-
-impl Index {
-    pub(crate) fn new() -> Self {
-        let mut index: Vec<_> =
-            LINES.iter().flat_map(|line| line.names.iter().map(move |name| (*name, line))).collect();
-        index.sort_unstable_by_key(|(name, _)| *name);
-        Self(index)
-    }
-
-    pub(crate) fn call(&self, name: &str) -> Option<Call> {
-        let at = self.0.binary_search_by_key(&name, |(known, _)| known).ok()?;
-        Some(self.0[at].1.call())
-    }
-}
-
-impl Line {
-    fn call(&self) -> Call {
-        let refusal = self.errno.map_or_else(|| self.class.refusal(), Refusal::Soft);
-        Call { class: self.class, reason: self.reason, refusal }
-    }
-}
-
-/// All names in the table, with their class.
+/// All names in the table in the order of their bytes, with their class.
 pub fn names() -> impl Iterator<Item = (&'static str, Class)> {
-    LINES.iter().flat_map(|line| line.names.iter().map(|name| (*name, line.class)))
+    names::all().map(|name| (name.text(), name.power().class))
 }
 
 const fn line(class: Class, reason: &'static str, names: &'static [&'static str]) -> Line {
@@ -79,8 +54,9 @@ const fn refused(class: Class, errno: Errno, reason: &'static str, names: &'stat
     Line { class, reason, names, errno: Some(errno) }
 }
 
+/// For the compiler only, which packs it: [`crate::names`].
 #[rustfmt::skip]
-const LINES: &[Line] = &[
+pub(crate) const LINES: &[Line] = &[
     // Descriptors already held.
     line(Class::ReadHeld, "reads from a descriptor already held", &["read", "readv"]),
     line(Class::WriteHeld, "writes to a descriptor already held", &["write", "writev"]),

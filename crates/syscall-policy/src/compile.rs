@@ -12,7 +12,6 @@ use alloc::vec::Vec;
 
 use crate::arch::Arch;
 use crate::bpf::{self, Half, Instruction, argument_offset, high_half, low_half};
-use crate::calls::Index;
 use crate::policy::{Answer, Policy, Verdict};
 use crate::rule::{Arm, Condition, Decision, Rule, Width};
 
@@ -46,14 +45,13 @@ struct Range {
 
 fn ranges(policy: &Policy, arch: Arch) -> Vec<Range> {
     let unknown = policy.unknown();
-    let index = Index::new();
     let mut ranges = Vec::new();
     let mut next = 0;
-    for (name, number) in arch.table().iter() {
+    for (name, number) in arch.table().known() {
         if number > next {
             append(&mut ranges, next, unknown.clone(), 1);
         }
-        append(&mut ranges, number, policy.answer_about(arch, name, index.call(name)), weight(name));
+        append(&mut ranges, number, policy.answer_about(arch, name), weight(name.text()));
         next = number + 1;
     }
     append(&mut ranges, next, unknown, 1);

@@ -34,6 +34,7 @@ mod compile;
 mod disassemble;
 mod errno;
 pub mod interpret;
+mod names;
 mod policy;
 mod proof;
 mod rule;

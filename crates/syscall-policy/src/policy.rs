@@ -3,9 +3,9 @@
 use alloc::vec::Vec;
 
 use crate::arch::Arch;
-use crate::calls::{self, Call};
 use crate::class::{Class, Refusal};
 use crate::errno::Errno;
+use crate::names::{self, Name, Power};
 use crate::rule::{Decision, Rule};
 use crate::rules;
 
@@ -152,20 +152,18 @@ impl Policy {
     /// What the policy says about a call of an architecture, by name. A name in no table is a call no kernel has.
     #[must_use]
     pub fn answer(&self, arch: Arch, name: &str) -> Answer {
-        self.answer_about(arch, name, calls::call(name))
+        names::find(name).map_or_else(|| self.unknown(), |call| self.answer_about(arch, call))
     }
 
     /// What the policy says about a call already looked up.
-    pub(crate) fn answer_about(&self, arch: Arch, name: &str, call: Option<Call>) -> Answer {
-        let Some(call) = call else {
-            return self.unknown();
-        };
+    pub(crate) fn answer_about(&self, arch: Arch, call: Name) -> Answer {
+        let (name, power) = (call.text(), call.power());
         if let Some(taken) = self.taken {
-            return Self::answer_taking(taken, &call);
+            return Self::answer_taking(taken, power);
         }
         // With nothing but a call that takes a path, the one power cannot be had without the other.
         let held_by_path = arch.only_statx() && name == "statx" && self.grants(Class::StatHeld);
-        let granted = self.grants(call.class) || held_by_path;
+        let granted = self.grants(power.class) || held_by_path;
         if granted && !(self.coarse && rules::is_dispensable(name)) {
             let replaced = self.replaced.iter().find(|(known, _)| *known == name).map(|(_, rule)| rule.clone());
             let rule = replaced.or_else(|| rules::granted(self, arch, name));
@@ -177,7 +175,7 @@ impl Policy {
         if let Some(rule) = rules::withheld(arch, name) {
             return self.softened(name, rule);
         }
-        let decision = match call.refusal {
+        let decision = match power.refusal() {
             Refusal::Hard => Decision::Kill,
             Refusal::Soft(errno) => Decision::Refuse(errno),
         };
@@ -185,15 +183,15 @@ impl Policy {
     }
 
     /// What a policy made by [`Policy::taking`] says.
-    fn answer_taking(taken: u128, call: &Call) -> Answer {
-        if call.class == Class::SocketMultiplexer {
+    fn answer_taking(taken: u128, power: &Power) -> Answer {
+        if power.class == Class::SocketMultiplexer {
             return simplified(rules::socket_numbers_without(|class| taken & bit(class) != 0));
         }
-        let errno = match call.refusal {
+        let errno = match power.refusal() {
             Refusal::Soft(errno) => errno,
             Refusal::Hard => Errno::NotPermitted,
         };
-        Answer::Always(if taken & bit(call.class) == 0 { Decision::Allow } else { Decision::Refuse(errno) })
+        Answer::Always(if taken & bit(power.class) == 0 { Decision::Allow } else { Decision::Refuse(errno) })
     }
 
     /// What the policy says about a number in no table.
@@ -230,8 +228,8 @@ impl Policy {
     /// of x32, which are those of x86_64 with one more bit.
     #[must_use]
     pub fn verdict(&self, arch: Arch, nr: u32, args: &[u64; 6]) -> Verdict {
-        let answer = arch.name_of(nr).map_or_else(|| self.unknown(), |name| self.answer(arch, name));
-        answer.decide(args).on(arch)
+        let call = arch.table().call_of(nr);
+        call.map_or_else(|| self.unknown(), |call| self.answer_about(arch, call)).decide(args).on(arch)
     }
 
     /// What becomes of a call made by whatever entry: by another than that of `arch`, the process ends.
@@ -243,9 +241,8 @@ impl Policy {
     /// The calls of an architecture that are allowed, all of them or for some arguments, by number.
     #[must_use]
     pub fn allowed(&self, arch: Arch) -> Vec<&'static str> {
-        let index = calls::Index::new();
-        let allows = |name: &str| self.answer_about(arch, name, index.call(name)).allows();
-        arch.table().iter().map(|(name, _)| name).filter(|name| allows(name)).collect()
+        let allows = |call: Name| self.answer_about(arch, call).allows();
+        arch.table().known().filter(|(call, _)| allows(*call)).map(|(call, _)| call.text()).collect()
     }
 
     pub(crate) const fn own_process(&self) -> Option<u32> {

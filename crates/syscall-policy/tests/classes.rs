@@ -1,21 +1,18 @@
 //! The table of calls is total, and says one thing about each.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::Write as _;
 
 use syscall_policy::{Answer, Arch, Class, Decision, Errno, Policy, Refusal, Verdict, calls};
 
+/// The other way round, that every call of every architecture has exactly one class, is checked when the crate is
+/// compiled.
 #[test]
-fn every_call_of_every_architecture_has_exactly_one_class() {
-    let mut classes = BTreeMap::new();
-    for (name, class) in calls::names() {
-        assert!(classes.insert(name, class).is_none(), "{name} is in the table twice");
-    }
+fn every_name_in_the_table_is_a_call_of_some_architecture() {
     let known: BTreeSet<_> = Arch::ALL.iter().flat_map(|arch| arch.table().iter()).map(|(name, _)| name).collect();
-    let missing: Vec<_> = known.iter().filter(|name| !classes.contains_key(*name)).collect();
-    assert!(missing.is_empty(), "no class for {missing:?}");
-    let unknown: Vec<_> = classes.keys().filter(|name| !known.contains(*name)).collect();
+    let unknown: Vec<_> = calls::names().filter(|(name, _)| !known.contains(name)).collect();
     assert!(unknown.is_empty(), "no architecture has {unknown:?}");
+    assert_eq!(calls::names().count(), known.len());
     say(&format!("{} calls of {} architectures in {} classes", known.len(), Arch::ALL.len(), Class::ALL.len()));
 }
 

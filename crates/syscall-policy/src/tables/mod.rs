@@ -1,19 +1,14 @@
 //! Call numbers, one file per number space. Numbers only: what a call is good for does not depend on them.
 //!
-//! The files are lists of names, which would be as many pointers in the program, and pointers are what a dynamic linker
-//! has to write to at each start: a copy of all tables in every process. They are therefore packed when this crate is
-//! compiled, into one text and numbers.
+//! The files are lists of names; when this crate is compiled, each name becomes its place in the table of calls
+//! ([`crate::names`]). With a name that has no class, the crate does not compile.
+
+use crate::names::{self, Name};
 
 macro_rules! packed {
     ($module:ident) => {{
-        const CALLS: &[(&str, u32)] = $module::TABLE;
-        const BYTES: [u8; bytes(CALLS)] = text(CALLS);
-        const NAMES: &str = match core::str::from_utf8(&BYTES) {
-            Ok(names) => names,
-            Err(_) => panic!("names of calls are ASCII"),
-        };
-        static PACKED: [Packed; CALLS.len()] = pack(CALLS);
-        Table { names: NAMES, calls: &PACKED }
+        static PACKED: [Packed; $module::TABLE.len()] = pack($module::TABLE);
+        Table { calls: &PACKED }
     }};
 }
 
@@ -50,16 +45,13 @@ pub(crate) const X86_64: Table = packed!(x86_64);
 /// The calls of an architecture: names and numbers, in the order of the numbers.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
-    names: &'static str,
     calls: &'static [Packed],
 }
 
-/// Where a name is in the text of all names, and its number.
 #[derive(Clone, Copy, Debug)]
 struct Packed {
-    start: u16,
-    end: u16,
     number: u32,
+    name: Name,
 }
 
 impl Table {
@@ -78,60 +70,43 @@ impl Table {
     /// The call at that place of the order.
     #[must_use]
     pub fn get(self, at: usize) -> Option<(&'static str, u32)> {
-        self.calls.get(at).map(|call| self.unpack(call))
+        self.calls.get(at).map(|call| (call.name.text(), call.number))
     }
 
     /// All of them.
     pub fn iter(self) -> impl Iterator<Item = (&'static str, u32)> + Clone {
-        self.calls.iter().map(move |call| self.unpack(call))
+        self.known().map(|(name, number)| (name.text(), number))
     }
 
     /// The name of a number.
     #[must_use]
     pub fn name_of(self, number: u32) -> Option<&'static str> {
+        self.call_of(number).map(Name::text)
+    }
+
+    /// The number of a name.
+    pub(crate) fn number_of(self, name: &str) -> Option<u32> {
+        let name = names::find(name)?;
+        self.calls.iter().find(|call| call.name == name).map(|call| call.number)
+    }
+
+    /// All of them, by their place in the table of calls.
+    pub(crate) fn known(self) -> impl Iterator<Item = (Name, u32)> + Clone {
+        self.calls.iter().map(|call| (call.name, call.number))
+    }
+
+    /// The call of a number, by its place in the table of calls.
+    pub(crate) fn call_of(self, number: u32) -> Option<Name> {
         let at = self.calls.binary_search_by_key(&number, |call| call.number).ok()?;
-        self.get(at).map(|(name, _)| name)
-    }
-
-    fn unpack(self, call: &Packed) -> (&'static str, u32) {
-        (&self.names[usize::from(call.start)..usize::from(call.end)], call.number)
+        self.calls.get(at).map(|call| call.name)
     }
 }
 
-const fn bytes(calls: &[(&str, u32)]) -> usize {
-    let (mut bytes, mut at) = (0, 0);
-    while at < calls.len() {
-        bytes += calls[at].0.len();
-        at += 1;
-    }
-    bytes
-}
-
-const fn text<const BYTES: usize>(calls: &[(&str, u32)]) -> [u8; BYTES] {
-    let mut text = [0; BYTES];
-    let (mut written, mut at) = (0, 0);
-    while at < calls.len() {
-        let name = calls[at].0.as_bytes();
-        let mut byte = 0;
-        while byte < name.len() {
-            text[written] = name[byte];
-            written += 1;
-            byte += 1;
-        }
-        at += 1;
-    }
-    text
-}
-
-#[expect(clippy::cast_possible_truncation, reason = "checked, when this crate is compiled")]
 const fn pack<const CALLS: usize>(calls: &[(&str, u32)]) -> [Packed; CALLS] {
-    assert!(bytes(calls) <= u16::MAX as usize, "the names of an architecture's calls fit in 64 KiB");
-    let mut packed = [Packed { start: 0, end: 0, number: 0 }; CALLS];
-    let (mut start, mut at) = (0, 0);
+    let mut packed = [Packed { number: 0, name: names::FIRST }; CALLS];
+    let mut at = 0;
     while at < calls.len() {
-        let end = start + calls[at].0.len();
-        packed[at] = Packed { start: start as u16, end: end as u16, number: calls[at].1 };
-        start = end;
+        packed[at] = Packed { number: calls[at].1, name: names::known(calls[at].0) };
         at += 1;
     }
     packed

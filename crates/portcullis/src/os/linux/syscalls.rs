@@ -325,4 +325,18 @@ mod tests {
             assert_eq!(policy.verdict(Arch::X86_64, number, &[0; 6]), Verdict::Errno(1));
         }
     }
+
+    /// The kernel itself has a process make these, after a handler or a stop: to refuse them is to end it.
+    #[test]
+    fn whoever_is_sealed_may_return_from_a_handler_and_go_on_after_a_stop() {
+        for promises in Promise::ALL.iter().map(core::slice::from_ref).chain([&[][..]]) {
+            for arch in Arch::ALL {
+                for name in ["rt_sigreturn", "sigreturn", "restart_syscall", "exit", "exit_group"] {
+                    let Some(number) = arch.number(name) else { continue };
+                    let verdict = policy(promises).verdict(arch, number, &[0; 6]);
+                    assert_eq!(verdict, Verdict::Allow, "{name} on {arch} with {promises:?}");
+                }
+            }
+        }
+    }
 }
