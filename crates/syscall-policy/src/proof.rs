@@ -73,8 +73,8 @@ impl core::error::Error for Refuted {}
 pub fn prove(policy: &Policy, arch: Arch, program: &[Instruction]) -> Result<Proof, Refuted> {
     interpret::check(program).map_err(Refuted::Invalid)?;
     let mut proof = Proof { cells: 0, most_steps: 0, always_allowed: 0 };
-    let numbers = number_cells(arch, program);
-    for token in arch_cells(arch, program) {
+    let numbers = number_cells(arch, program.iter());
+    for token in arch_cells(arch, program.iter()) {
         // If the filter ends before it has looked at anything but the architecture, all numbers are one cell.
         let numbers = if looks_further(program, token) { &numbers } else { &BTreeSet::from([0]) };
         for nr in numbers {
@@ -150,19 +150,19 @@ fn answer(policy: &Policy, arch: Arch, token: u32, nr: u32) -> Answer {
 }
 
 /// One token of each cell: every architecture there is, and what lies around the constants of the filter.
-fn arch_cells(arch: Arch, program: &[Instruction]) -> BTreeSet<u32> {
+pub(crate) fn arch_cells<'a>(arch: Arch, program: impl Iterator<Item = &'a Instruction>) -> BTreeSet<u32> {
     let known = Arch::ALL.iter().map(|known| known.token());
-    cuts(known.chain([arch.token()]).chain(program.iter().map(|instruction| instruction.k)).filter(|token| {
+    cuts(known.chain([arch.token()]).chain(program.map(|instruction| instruction.k)).filter(|token| {
         // Constants of argument rules are no tokens; keeping those that could be costs little.
         *token >= 0x4000_0000 || Arch::ALL.iter().any(|known| known.token() == *token)
     }))
 }
 
 /// One number of each cell: all that are in the table, and all constants of the filter.
-fn number_cells(arch: Arch, program: &[Instruction]) -> BTreeSet<u32> {
+pub(crate) fn number_cells<'a>(arch: Arch, program: impl Iterator<Item = &'a Instruction>) -> BTreeSet<u32> {
     let known = arch.table().iter().map(|(_, number)| number);
     let x32 = [0x4000_0000, 0x4000_0000 + 512];
-    cuts(known.chain(program.iter().map(|instruction| instruction.k)).chain(x32))
+    cuts(known.chain(program.map(|instruction| instruction.k)).chain(x32))
 }
 
 /// The first value of each cell when values are cut before and after each constant.
@@ -184,7 +184,7 @@ struct Word {
 
 /// `word & mask == value`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Atom {
+pub(crate) struct Atom {
     word: Word,
     mask: u32,
     value: u32,
@@ -197,7 +197,12 @@ impl Atom {
 }
 
 /// The atoms that the filter looks at for a number: all ways through it are walked, whatever arguments say.
-fn program_atoms(program: &[Instruction], arch: Arch, token: u32, nr: u32) -> Result<BTreeSet<Atom>, Refuted> {
+pub(crate) fn program_atoms(
+    program: &[Instruction],
+    arch: Arch,
+    token: u32,
+    nr: u32,
+) -> Result<BTreeSet<Atom>, Refuted> {
     let mut atoms = BTreeSet::new();
     let mut seen = BTreeSet::new();
     let mut ways = vec![(0, Accumulator::Known(0))];
@@ -259,7 +264,7 @@ impl Accumulator {
 }
 
 /// Arguments of which no two are told apart by fewer than all atoms, one for each combination of atoms that can be.
-fn argument_cells(atoms: &BTreeSet<Atom>) -> Vec<[u64; 6]> {
+pub(crate) fn argument_cells(atoms: &BTreeSet<Atom>) -> Vec<[u64; 6]> {
     let words: BTreeSet<Word> = atoms.iter().map(|atom| atom.word).collect();
     let mut cells = vec![NOISE];
     for word in words {

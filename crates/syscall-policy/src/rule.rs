@@ -75,6 +75,30 @@ impl Condition {
         Self::low(argument, bits, &[0])
     }
 
+    /// Which argument it is on.
+    #[must_use]
+    pub const fn argument(&self) -> u8 {
+        self.argument
+    }
+
+    /// How much of the argument it looks at.
+    #[must_use]
+    pub const fn width(&self) -> Width {
+        self.width
+    }
+
+    /// The bits of the argument that are compared.
+    #[must_use]
+    pub const fn mask(&self) -> u64 {
+        self.mask
+    }
+
+    /// What these bits may be.
+    #[must_use]
+    pub fn values(&self) -> &[u64] {
+        &self.values
+    }
+
     fn holds(&self, args: &[u64; 6]) -> bool {
         let argument = args[usize::from(self.argument)];
         let seen = match self.width {
@@ -90,6 +114,20 @@ impl Condition {
 pub struct Arm {
     pub(crate) when: Vec<Condition>,
     pub(crate) then: Decision,
+}
+
+impl Arm {
+    /// The conditions, which must all hold.
+    #[must_use]
+    pub fn conditions(&self) -> &[Condition] {
+        &self.when
+    }
+
+    /// What is decided if they do.
+    #[must_use]
+    pub const fn decision(&self) -> Decision {
+        self.then
+    }
 }
 
 /// What becomes of a call by its arguments: the first arm whose conditions all hold decides.
@@ -117,6 +155,18 @@ impl Rule {
     #[must_use]
     pub fn allow(self, when: impl Into<Vec<Condition>>) -> Self {
         self.arm(Decision::Allow, when)
+    }
+
+    /// The arms, in order.
+    #[must_use]
+    pub fn arms(&self) -> &[Arm] {
+        &self.arms
+    }
+
+    /// What is decided if no arm holds.
+    #[must_use]
+    pub const fn default_decision(&self) -> Decision {
+        self.otherwise
     }
 
     /// What the rule decides for these arguments.
