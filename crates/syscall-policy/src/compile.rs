@@ -51,7 +51,9 @@ fn ranges(policy: &Policy, arch: Arch) -> Vec<Range> {
         if number > next {
             append(&mut ranges, next, unknown.clone(), 1);
         }
-        append(&mut ranges, number, policy.answer_about(arch, name), weight(name.text()));
+        let answer = policy.answer_about(arch, name);
+        let weight = if answer.allows() { weight(arch, name.text()) } else { 1 };
+        append(&mut ranges, number, answer, weight);
         next = number + 1;
     }
     append(&mut ranges, next, unknown, 1);
@@ -65,12 +67,17 @@ fn append(ranges: &mut Vec<Range>, start: u32, answer: Answer, weight: u32) {
     }
 }
 
-/// What a sealed process spends its calls on.
-fn weight(name: &str) -> u32 {
+/// What a sealed process spends its calls on, roughly: reading, writing and waiting, and then memory. What it may not
+/// do it hardly does.
+fn weight(arch: Arch, name: &str) -> u32 {
     match name {
-        "read" | "write" | "poll" | "ppoll" | "ppoll_time64" => 64,
-        "clock_gettime" | "clock_gettime64" | "futex" | "futex_time64" | "munmap" | "brk" | "close" => 16,
-        "mmap" | "mmap2" | "recvmsg" | "sendmsg" | "recvfrom" | "sendto" => 16,
+        "read" | "write" => 512,
+        "poll" => 256,
+        // Where there is no other, it is how all C libraries wait.
+        "ppoll" if arch.number("poll").is_none() => 256,
+        "ppoll" | "ppoll_time64" => 64,
+        "clock_gettime" | "clock_gettime64" | "futex" | "futex_time64" | "munmap" | "brk" | "close" => 32,
+        "mmap" | "mmap2" | "recvmsg" | "sendmsg" | "recvfrom" | "sendto" => 32,
         _ => 1,
     }
 }
@@ -160,11 +167,10 @@ impl Code {
         match ranges {
             [] => self.verdict(Verdict::Kill),
             [only] => self.answer(&only.answer),
-            // A single number among others: one comparison instead of two.
-            [around, single, rest] if around.answer == rest.answer && rest.start - single.start == 1 => {
-                let fails = self.answer(&around.answer);
-                let holds = self.answer(&single.answer);
-                self.branch(bpf::EQUAL, single.start, holds, fails);
+            _ if let Some(at) = heavy(ranges) => {
+                let fails = self.tree(&without(ranges, at));
+                let holds = self.answer(&ranges[at].answer);
+                self.branch(bpf::EQUAL, ranges[at].start, holds, fails);
                 self.here()
             }
             _ => {
@@ -235,6 +241,26 @@ impl Code {
         self.push(bpf::LOAD, 0, 0, argument_offset(self.arch, condition.argument, half));
         self.here()
     }
+}
+
+/// A range of a single number among others that weighs so much that it is asked for first: one comparison, where finding
+/// it between its neighbours takes two.
+fn heavy(ranges: &[Range]) -> Option<usize> {
+    let total: u32 = ranges.iter().map(|range| range.weight).sum();
+    let inner = ranges.windows(3).enumerate().filter(|(_, three)| three[2].start - three[1].start == 1);
+    let (at, weight) = inner.map(|(at, three)| (at + 1, three[1].weight)).max_by_key(|(_, weight)| *weight)?;
+    (3 * weight >= total || ranges.len() == 3).then_some(at)
+}
+
+/// The others: what is not that number is in the range before it, or in one with the range after it.
+fn without(ranges: &[Range], at: usize) -> Vec<Range> {
+    let mut rest = ranges.to_vec();
+    rest.remove(at);
+    if rest[at - 1].answer == rest[at].answer {
+        rest[at - 1].weight += rest[at].weight;
+        rest.remove(at);
+    }
+    rest
 }
 
 /// Where to cut so that both sides weigh about the same: from 1 to one less than the number of ranges.
