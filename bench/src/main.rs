@@ -3,6 +3,7 @@
 //! `docs/benchmarks.md` says how it is run, what it measures and what came of it.
 
 mod clients;
+mod filters;
 mod many;
 mod measure;
 mod report;
@@ -26,6 +27,7 @@ type Result<T> = core::result::Result<T, Box<dyn std::error::Error>>;
 
 /// Measures acme-client beside other ACME clients, in one run.
 #[derive(Debug, Parser)]
+#[command(after_help = "bench filters: its filters for system calls beside those of libseccomp, which needs no root")]
 struct Options {
     /// The client to be measured
     #[arg(long, default_value = "target/release/acme-client", value_name = "PROGRAM")]
@@ -60,6 +62,7 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let done = match arguments.next() {
         Some(word) if word == measure::TIMED => measure::time(arguments),
+        Some(word) if word == filters::WORD => filters::run(arguments),
         _ => run(&Options::parse()).map(|()| ExitCode::SUCCESS),
     };
     done.unwrap_or_else(|error| {
