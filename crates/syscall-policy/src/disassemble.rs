@@ -106,5 +106,5 @@ fn returned(arch: Arch, value: u32) -> String {
 }
 
 fn target(at: usize, skip: u32) -> usize {
-    at + 1 + usize::try_from(skip).unwrap_or(usize::MAX - at - 1)
+    (at + 1).saturating_add(usize::try_from(skip).unwrap_or(usize::MAX))
 }

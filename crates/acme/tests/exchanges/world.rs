@@ -422,7 +422,7 @@ impl Ca {
 
     fn authorization(&mut self, index: usize) -> Reply {
         if self.posted.contains(&index) {
-            self.looks[index] += 1;
+            self.looks.get_mut(index).into_iter().for_each(|looks| *looks += 1);
         }
         let Some(name) = self.names.get(index) else { return problem(404, "malformed", "no such authorization") };
         let challenges: Vec<_> = self.offers.iter().map(|kind| self.challenge(kind, index)).collect();
