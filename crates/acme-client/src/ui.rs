@@ -125,16 +125,22 @@ pub(crate) fn refused(line: &str) {
     say(&format!("sandbox: {line}; the run goes on"));
 }
 
-/// A layer that a role does without, as its rehearsal on this machine showed.
-pub(crate) fn lowered(role: Role, lowered: &Lowered) {
-    let Machine { arch, kernel, libc, .. } = Machine::here();
-    say(&format!(
-        "sandbox: {role} does without the layer {} on this machine ({arch}, Linux {kernel}, {libc}); what is left of it: {}. {}. \
-         The run goes on; this has nothing to do with the CA. Please report it: acme-client sandbox report",
-        lowered.layer,
-        lowered.left,
-        privsep::printable(&lowered.why)
-    ));
+/// Layers that roles do without, as their rehearsals on this machine showed. What is the same for several is said once.
+pub(crate) fn lowered(mut lowered: Vec<(Role, Lowered)>) {
+    while let Some((_, first)) = lowered.first().cloned() {
+        let same: Vec<Role> = lowered.extract_if(.., |(_, other)| *other == first).map(|(role, _)| role).collect();
+        let names: Vec<&str> = same.iter().map(|role| role.name()).collect();
+        let does = if names.len() == 1 { "does" } else { "do" };
+        let Machine { arch, kernel, libc, .. } = Machine::here();
+        say(&format!(
+            "sandbox: {} {does} without the layer {} on this machine ({arch}, Linux {kernel}, {libc}); what is left of it: {}. \
+             {}. The run goes on; this has nothing to do with the CA. Please report it: acme-client sandbox report",
+            names.join(", "),
+            first.layer,
+            first.left,
+            privsep::printable(&first.why)
+        ));
+    }
 }
 
 /// An error, as the last thing that is said.

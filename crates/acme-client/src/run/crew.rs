@@ -157,12 +157,13 @@ impl Crew {
     fn wait_until_sealed(&mut self) -> Result<()> {
         let until = Instant::now() + STARTING;
         let mut missing = self.members.len();
+        let mut lowered = Vec::new();
         while missing > 0 {
             match self.next(Some(until.saturating_duration_since(Instant::now())))? {
                 Event::Told(role, FromRole::Sealed(report)) => {
-                    for lowered in report.iter().flat_map(|report| &report.lowered) {
-                        self.records.lowered(role, lowered);
-                        crate::ui::lowered(role, lowered);
+                    for of_role in report.iter().flat_map(|report| &report.lowered) {
+                        self.records.lowered(role, of_role);
+                        lowered.push((role, of_role.clone()));
                     }
                     let member = self.member_mut(role)?;
                     member.report = report;
@@ -180,6 +181,7 @@ impl Crew {
                 }
             }
         }
+        crate::ui::lowered(lowered);
         Ok(())
     }
 
@@ -199,10 +201,8 @@ impl Crew {
         let report = rehearsed.and_then(Sandbox::prepare).and_then(portcullis::Prepared::seal);
         let report = report
             .map_err(|error| Error::failed(format!("the supervisor cannot be sealed: {error}; nothing was done")))?;
-        for lowered in &report.lowered {
-            self.records.lowered(Role::Supervisor, lowered);
-            crate::ui::lowered(Role::Supervisor, lowered);
-        }
+        report.lowered.iter().for_each(|lowered| self.records.lowered(Role::Supervisor, lowered));
+        crate::ui::lowered(report.lowered.iter().map(|lowered| (Role::Supervisor, lowered.clone())).collect());
         Ok(report)
     }
 

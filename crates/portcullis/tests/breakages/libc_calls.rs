@@ -152,6 +152,24 @@ pub(crate) fn signal_at_exit() {
     assert_eq!(result, 0, "one more function at exit");
 }
 
+/// An outer filter in which both ways to ask for a filter are answered with an error number of one's choice: `seccomp`, and
+/// `prctl` with `PR_SET_SECCOMP`.
+pub(crate) fn answer_filters_with(arch: syscall_policy::Arch, errno: u32) -> Vec<syscall_policy::Instruction> {
+    const PR_SET_SECCOMP: u32 = 22;
+    let instruction = |code, jt, jf, k| syscall_policy::Instruction { code, jt, jf, k };
+    let number = |name| arch.number(name).expect("every architecture has it");
+    let option = if arch.little_endian() { 16 } else { 20 };
+    vec![
+        instruction(0x20, 0, 0, 0),
+        instruction(0x15, 3, 0, number("seccomp")),
+        instruction(0x15, 0, 3, number("prctl")),
+        instruction(0x20, 0, 0, option),
+        instruction(0x15, 0, 1, PR_SET_SECCOMP),
+        instruction(0x06, 0, 0, 0x0005_0000 | errno),
+        instruction(0x06, 0, 0, 0x7fff_0000),
+    ]
+}
+
 /// An outer filter in which one call is answered with an error number of one's choice.
 pub(crate) fn answer_with(call: u32, errno: u32) -> [syscall_policy::Instruction; 4] {
     const RETURN_ERRNO: u32 = 0x0005_0000;
