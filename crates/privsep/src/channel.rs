@@ -3,9 +3,9 @@
 use core::marker::PhantomData;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
@@ -199,8 +199,11 @@ impl<S, R> AsFd for Channel<S, R> {
 /// # Errors
 /// No descriptors are left.
 pub fn pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::STREAM, flags, None)?)
+    // The standard library knows which systems can open them closed on exec, and what to do on the others.
+    let (one, other) = UnixStream::pair()?;
+    one.set_nonblocking(true)?;
+    other.set_nonblocking(true)?;
+    Ok((one.into(), other.into()))
 }
 
 /// Waits until one of `descriptors` can be read or was closed by the other end, at most for `timeout`.

@@ -19,6 +19,18 @@ pub(crate) const MAX_DESCRIPTORS: usize = 253;
 /// Bytes of the length in front of each message.
 const HEADER: usize = 4;
 
+/// A peer that is gone is an error, not a signal. Where there is no such flag, Rust programs have the signal ignored.
+#[cfg(not(target_vendor = "apple"))]
+const SEND: SendFlags = SendFlags::NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND: SendFlags = SendFlags::empty();
+
+/// Descriptors that arrive are closed on exec from the start, where the system can do so.
+#[cfg(not(any(target_vendor = "apple", target_os = "illumos", target_os = "solaris")))]
+const RECEIVE: RecvFlags = RecvFlags::CMSG_CLOEXEC;
+#[cfg(any(target_vendor = "apple", target_os = "illumos", target_os = "solaris"))]
+const RECEIVE: RecvFlags = RecvFlags::empty();
+
 /// When to stop waiting.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Option<Instant>);
@@ -94,7 +106,7 @@ pub(crate) fn write_with(
         if !ancillary.push(SendAncillaryMessage::ScmRights(descriptors)) {
             return Err(Fault::Descriptors { got: descriptors.len(), expected: MAX_DESCRIPTORS });
         }
-        let sent = rustix::net::sendmsg(to, &[io::IoSlice::new(&frame)], &mut ancillary, SendFlags::NOSIGNAL);
+        let sent = rustix::net::sendmsg(to, &[io::IoSlice::new(&frame)], &mut ancillary, SEND);
         match sent {
             // The descriptors went with the first byte; the rest is bytes.
             Ok(sent) => return write_all(to, frame.get(sent..).unwrap_or_default(), deadline),
@@ -158,8 +170,7 @@ fn receive(from: BorrowedFd<'_>, into: &mut [u8], deadline: Deadline) -> Result<
     loop {
         wait_for(from, PollFlags::IN, deadline)?;
         let mut ancillary = RecvAncillaryBuffer::new(&mut space);
-        let received =
-            rustix::net::recvmsg(from, &mut [io::IoSliceMut::new(into)], &mut ancillary, RecvFlags::CMSG_CLOEXEC);
+        let received = rustix::net::recvmsg(from, &mut [io::IoSliceMut::new(into)], &mut ancillary, RECEIVE);
         match received {
             Ok(message) if message.bytes == 0 => return Err(Fault::Vanished),
             Ok(message) => {
@@ -171,6 +182,12 @@ fn receive(from: BorrowedFd<'_>, into: &mut [u8], deadline: Deadline) -> Result<
                     })
                     .flatten()
                     .collect();
+                if RECEIVE.is_empty() {
+                    for descriptor in &descriptors {
+                        rustix::io::fcntl_setfd(descriptor, rustix::io::FdFlags::CLOEXEC)
+                            .map_err(|error| Fault::Io(error.into()))?;
+                    }
+                }
                 if message.flags.contains(ReturnFlags::CTRUNC) {
                     return Err(Fault::Descriptors { got: descriptors.len() + 1, expected: descriptors.len() });
                 }

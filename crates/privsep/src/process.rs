@@ -48,7 +48,7 @@ impl Launcher {
     /// The operating system refuses a process or a descriptor.
     pub fn start<S: Message, R: Message>(&self, name: &'static str, arguments: &[&str]) -> io::Result<Role<S, R>> {
         let (ours, theirs) = pair()?;
-        let (mouth, stderr) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+        let (mouth, stderr) = io::pipe()?;
         rustix::io::ioctl_fionbio(&mouth, true)?;
         let mut command = Command::new(&self.program);
         command
@@ -64,7 +64,7 @@ impl Launcher {
         let child = spawn(&mut command)?;
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw).ok_or(io::ErrorKind::InvalidData)?;
         Ok(Role {
-            process: Process { name, pid, mouth: Mouth::new(mouth), ended: None },
+            process: Process { name, pid, mouth: Mouth::new(mouth.into()), ended: None },
             control: Channel::new(ours, name),
         })
     }
