@@ -126,9 +126,9 @@ impl TryFrom<String> for LayerName {
     type Error = String;
 
     fn try_from(name: String) -> core::result::Result<Self, String> {
-        let known = portcullis::Layer::ALL.into_iter().find(|layer| layer.to_string() == name);
-        known.map(Self).ok_or_else(|| {
-            let names: Vec<String> = portcullis::Layer::ALL.iter().map(ToString::to_string).collect();
+        let known = portcullis::Layer::native().iter().find(|layer| layer.to_string() == name);
+        known.copied().map(Self).ok_or_else(|| {
+            let names: Vec<String> = portcullis::Layer::native().iter().map(ToString::to_string).collect();
             format!("there is no layer {name:?}; the layers are: {}", names.join(", "))
         })
     }
@@ -186,7 +186,7 @@ impl Config {
         };
         let mut require: Vec<_> = file.sandbox.require.into_iter().map(|name| name.0).collect();
         if overlay.sandbox_require {
-            require = portcullis::Layer::ALL.to_vec();
+            require = portcullis::Layer::native().to_vec();
         }
         Ok(Self {
             state: overlay.state.or(file.state).map_or_else(default_state, Ok).and_then(|path| absolute(&path))?,

@@ -32,7 +32,8 @@ pub(crate) struct Ended {
 ///
 /// No process or pipe is to be had.
 pub(crate) fn try_out(patience: Duration, work: impl FnOnce(&OwnedFd)) -> io::Result<Ended> {
-    let (read, write) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let (read, write) = io::pipe()?;
+    let (read, write) = (OwnedFd::from(read), OwnedFd::from(write));
     match sys::fork()? {
         None => {
             // Unwinding must not carry a panic of the copy into what the original was doing.

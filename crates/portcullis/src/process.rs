@@ -20,6 +20,8 @@ pub fn harden_early() -> io::Result<()> {
     rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) })?;
     #[cfg(target_os = "linux")]
     rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable)?;
+    #[cfg(target_os = "freebsd")]
+    sys::set_not_traceable()?;
     Ok(())
 }
 
@@ -47,6 +49,7 @@ const GRACE: u32 = 2;
 static KILL_AT: OnceLock<Instant> = OnceLock::new();
 
 /// Why the deadline of this process is an alarm alone.
+#[cfg(target_os = "linux")]
 static ALARM_ALONE: OnceLock<String> = OnceLock::new();
 
 /// Has the kernel keep to the deadline by a kill, unless a rehearsal showed that whoever asks for that is ended.
@@ -67,6 +70,12 @@ pub(crate) fn arm_kill(ends_who_asks: bool) {
 #[cfg(target_os = "linux")]
 pub(crate) fn alarm_alone() -> Option<&'static str> {
     ALARM_ALONE.get().map(String::as_str)
+}
+
+/// Elsewhere it always is.
+#[cfg(not(target_os = "linux"))]
+pub(crate) const fn alarm_alone() -> Option<&'static str> {
+    None
 }
 
 /// Makes a panic end the process with one plain line on standard error, and SIGABRT.

@@ -95,13 +95,13 @@ impl Sandbox {
         let calls = self.calls_refused(script);
         let why = if calls.is_empty() { why.to_owned() } else { format!("{why}; refused: {}", calls.join(", ")) };
         let mut milder = Vec::new();
-        if !self.is_left_out(Layer::Seccomp) {
+        if Layer::native().contains(&Layer::Seccomp) && !self.is_left_out(Layer::Seccomp) {
             let mut hard_only = self.clone_of();
             hard_only.strength = Strength::HardOnly;
             hard_only.note(Layer::Seccomp, "only calls that no honest library makes are refused", &why);
             milder.push(hard_only);
         }
-        for layer in Layer::ALL.into_iter().rev().filter(|layer| !self.is_left_out(*layer)) {
+        for layer in Layer::native().iter().rev().copied().filter(|layer| !self.is_left_out(*layer)) {
             let mut without = self.clone_of();
             without.leave_out(layer, "nothing", &why);
             milder.push(without);

@@ -2,6 +2,7 @@
 
 use core::fmt;
 
+use crate::os;
 use crate::rehearsal::Lowered;
 
 /// A mechanism of the kernel that takes something away. Layers are independent: a kernel that lacks one loses that one
@@ -30,11 +31,19 @@ pub enum Layer {
     Landlock,
     /// System calls (seccomp filters, Linux 3.5).
     Seccomp,
+    /// Files by directory (unveil(2), OpenBSD 6.4).
+    Unveil,
+    /// System calls (pledge(2), OpenBSD 5.9).
+    Pledge,
+    /// Every name outside the process, and what can be done with held directories (Capsicum, FreeBSD 10).
+    Capsicum,
+    /// Files by directory, ports, processes (a Seatbelt profile, macOS).
+    Seatbelt,
 }
 
 impl Layer {
-    /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 10] = [
+    /// All of them, whatever system they are of, in the order in which they are reported.
+    pub const ALL: [Self; 14] = [
         Self::NoNewPrivileges,
         Self::NotDumpable,
         Self::Identity,
@@ -45,7 +54,26 @@ impl Layer {
         Self::Mdwe,
         Self::Landlock,
         Self::Seccomp,
+        Self::Unveil,
+        Self::Pledge,
+        Self::Capsicum,
+        Self::Seatbelt,
     ];
+
+    /// The layer that limits files by directory on this operating system; on one without a back end that of Linux, which
+    /// is unavailable there.
+    pub const PATHS: Self = os::PATHS;
+
+    /// The layer that limits system calls, or what they can reach, on this operating system; on one without a back end
+    /// that of Linux, which is unavailable there.
+    pub const CALLS: Self = os::CALLS;
+
+    /// The layers of this operating system, in the order in which they are reported. Where there is no back end these are
+    /// [all](Self::ALL), none of which can be had.
+    #[must_use]
+    pub const fn native() -> &'static [Self] {
+        &os::LAYERS
+    }
 
     /// Its name, as [`Display`](fmt::Display) writes it.
     #[must_use]
@@ -61,6 +89,10 @@ impl Layer {
             Self::Mdwe => "mdwe",
             Self::Landlock => "landlock",
             Self::Seccomp => "seccomp",
+            Self::Unveil => "unveil",
+            Self::Pledge => "pledge",
+            Self::Capsicum => "capsicum",
+            Self::Seatbelt => "seatbelt",
         }
     }
 }
@@ -130,6 +162,12 @@ impl LayerReport {
     pub const fn new(layer: Layer, outcome: Outcome) -> Self {
         Self { layer, outcome }
     }
+
+    /// Whether it stands for a mechanism that needs no list of calls, and holds at least in part.
+    const fn confines(&self) -> bool {
+        matches!(self.layer, Layer::Pledge | Layer::Capsicum | Layer::Seatbelt)
+            && matches!(self.outcome, Outcome::Enforced(_) | Outcome::Partial(_))
+    }
 }
 
 impl fmt::Display for LayerReport {
@@ -145,11 +183,12 @@ impl fmt::Display for LayerReport {
 pub struct Report {
     /// The name the sandbox was given.
     pub name: String,
-    /// Every layer once, in the order of [`Layer::ALL`].
+    /// Every layer of the system once, in the order of [`Layer::native`].
     pub layers: Vec<LayerReport>,
     /// What a [rehearsal](crate::Sandbox::rehearse) took back.
     pub lowered: Vec<Lowered>,
-    /// How many system calls the filter allows, all of them or for some arguments; 0 if there is no filter.
+    /// How many system calls the filter allows, all of them or for some arguments; 0 if there is no filter, as on any
+    /// system but Linux.
     pub calls_allowed: usize,
 }
 
@@ -177,7 +216,10 @@ impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: ", self.name)?;
         match self.calls_allowed {
-            0 => f.write_str("system calls are not filtered")?,
+            0 => match self.layers.iter().find(|report| report.confines()) {
+                Some(report) => write!(f, "confined by {}", report.layer)?,
+                None => f.write_str("system calls are not filtered")?,
+            },
             1 => f.write_str("1 system call allowed")?,
             count => write!(f, "{count} system calls allowed")?,
         }
@@ -212,6 +254,25 @@ mod tests {
              landlock           partial      version 2\n  \
              seccomp            unavailable  not built in"
         );
+    }
+
+    #[test]
+    fn what_confines_without_a_filter_is_named() {
+        let mut report = Report::new("key");
+        report.layers = vec![LayerReport::new(Layer::Pledge, Outcome::Enforced("stdio".to_owned()))];
+        assert!(report.to_string().starts_with("key: confined by pledge\n"), "{report}");
+        report.layers = vec![LayerReport::new(Layer::Capsicum, Outcome::Unavailable("no".to_owned()))];
+        assert!(report.to_string().starts_with("key: system calls are not filtered\n"), "{report}");
+    }
+
+    #[test]
+    fn layers_of_this_system_are_known_and_in_order() {
+        assert!(Layer::native().is_sorted() && Layer::ALL.is_sorted());
+        assert!(Layer::native().contains(&Layer::PATHS) && Layer::native().contains(&Layer::CALLS));
+        let mut names = Layer::ALL.map(Layer::name).to_vec();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Layer::ALL.len());
     }
 
     #[test]

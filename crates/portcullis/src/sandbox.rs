@@ -160,7 +160,7 @@ impl Sandbox {
     }
 
     /// Keeps access to what is beneath a directory, as far as promises go. Whatever is not given here cannot be opened
-    /// where Landlock holds.
+    /// where [`Layer::PATHS`] holds.
     ///
     /// The handle is the sandbox's, which closes it when it is prepared: a process that works relative to the directory keeps a
     /// duplicate.
@@ -170,8 +170,8 @@ impl Sandbox {
         self
     }
 
-    /// Limits TCP connections to these ports, where Landlock goes that far (Linux 6.7). Without it any port can be
-    /// connected to; without [`Promise::Connect`] none.
+    /// Limits TCP connections to these ports, where that can be had (Landlock of Linux 6.7, Seatbelt). Without it any
+    /// port can be connected to; without [`Promise::Connect`] none.
     #[must_use]
     pub fn connect_ports(mut self, ports: &[u16]) -> Self {
         self.ports.get_or_insert_default().extend_from_slice(ports);
@@ -194,8 +194,11 @@ impl Sandbox {
         self
     }
 
-    /// Fails rather than go on without this layer: if it cannot be had, holds in part only, or was switched off. A
-    /// layer that has nothing to take away (another user for a process not started as root, say) does not fail.
+    /// Fails rather than go on without this layer: if it cannot be had, holds in part only, was switched off, or is
+    /// one of another operating system. A layer that has nothing to take away (another user for a process not started as
+    /// root, say) does not fail.
+    ///
+    /// [`Layer::PATHS`] and [`Layer::CALLS`] are the strongest layers of whatever system this is.
     #[must_use]
     pub fn require(mut self, layer: Layer) -> Self {
         self.required.push(layer);
@@ -351,10 +354,11 @@ impl Prepared {
         let report = plan.apply(&sandbox, &mut |_| (), hand_off);
         for required in &sandbox.required {
             use crate::report::Outcome::{Enforced, Partial, Skipped, Unavailable};
-            let fails = match report.outcome(*required) {
-                None | Some(Enforced(_)) => None,
-                Some(outcome @ (Partial(_) | Unavailable(_))) => Some(outcome),
-                Some(outcome @ Skipped(_)) => sandbox.is_switched_off(*required).then_some(outcome),
+            let foreign = Unavailable("this operating system has no such layer".to_owned());
+            let fails = match report.outcome(*required).unwrap_or(&foreign) {
+                Enforced(_) => None,
+                outcome @ (Partial(_) | Unavailable(_)) => Some(outcome),
+                outcome @ Skipped(_) => sandbox.is_switched_off(*required).then_some(outcome),
             };
             if let Some(outcome) = fails {
                 return Err(Error::Required { name: sandbox.name, layer: *required, outcome: outcome.clone() });

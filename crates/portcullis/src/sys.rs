@@ -1,4 +1,5 @@
-//! The calls that no safe wrapper exists for. All unsafe code of the program is in this file.
+//! The calls that no safe wrapper exists for. All unsafe code of the program is in this file and the
+//! modules beneath it.
 //!
 //! Linux call numbers come from the tables of `syscall-policy`, so that nothing here depends on what the C library's
 //! headers knew when they were made.
@@ -96,14 +97,19 @@ pub(crate) fn limit(of: Limited) -> io::Result<(Option<u64>, Option<u64>)> {
     let resource = match of {
         Limited::Core => libc::RLIMIT_CORE,
         Limited::Descriptors => libc::RLIMIT_NOFILE,
+        #[cfg(not(any(target_os = "illumos", target_os = "solaris")))]
         Limited::Processes => libc::RLIMIT_NPROC,
+        #[cfg(any(target_os = "illumos", target_os = "solaris"))]
+        Limited::Processes => return Err(io::ErrorKind::Unsupported.into()),
         Limited::FileSize => libc::RLIMIT_FSIZE,
     };
     let mut limits = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: getrlimit writes one rlimit, which `limits` is, and does nothing else.
     check(unsafe { libc::getrlimit(resource, &raw mut limits) })?;
-    #[cfg_attr(target_pointer_width = "64", expect(clippy::useless_conversion, reason = "32-bit systems have less"))]
-    let known = |value: libc::rlim_t| (value != libc::RLIM_INFINITY).then(|| u64::from(value));
+    // Signed on FreeBSD, 32 bits on some machines: whatever it is fits here.
+    let known = |value: libc::rlim_t| {
+        (value != libc::RLIM_INFINITY).then(|| u64::try_from(i128::from(value)).unwrap_or(u64::MAX))
+    };
     Ok((known(limits.rlim_cur), known(limits.rlim_max)))
 }
 
@@ -159,6 +165,26 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+#[cfg(any(target_os = "openbsd", target_os = "freebsd", target_os = "macos"))]
+mod credentials;
+#[cfg(any(target_os = "openbsd", target_os = "freebsd", target_os = "macos"))]
+pub(crate) use credentials::*;
+
+#[cfg(target_os = "openbsd")]
+mod openbsd;
+#[cfg(target_os = "openbsd")]
+pub(crate) use openbsd::*;
+
+#[cfg(target_os = "freebsd")]
+mod freebsd;
+#[cfg(target_os = "freebsd")]
+pub(crate) use freebsd::*;
+
+#[cfg(target_os = "macos")]
+mod macos;
+#[cfg(target_os = "macos")]
+pub(crate) use macos::*;
+
 #[cfg(target_os = "linux")]
 pub(crate) use linux::*;
 
@@ -172,6 +198,7 @@ mod linux {
     use syscall_policy::{Arch, Instruction};
 
     /// The number of a call, or ENOSYS.
+    #[cfg_attr(target_pointer_width = "32", expect(clippy::useless_conversion, reason = "elsewhere a long is longer"))]
     fn number(name: &str) -> io::Result<c_long> {
         let number = Arch::native().and_then(|arch| arch.number(name));
         number.and_then(|number| i32::try_from(number).ok()).map(c_long::from).ok_or_else(|| os_error(libc::ENOSYS))
@@ -228,6 +255,7 @@ mod linux {
 
     /// Puts a filter in place for the calling thread, and returns the descriptor by which calls that it notifies of are
     /// answered (Linux 5.0; `EBUSY` if there is one in the tree of filters already).
+    #[cfg_attr(target_pointer_width = "32", expect(clippy::useless_conversion, reason = "elsewhere a long is longer"))]
     pub(crate) fn set_filter_with_listener(program: &Program) -> io::Result<OwnedFd> {
         /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of `linux/seccomp.h`.
         const NEW_LISTENER: c_uint = 1 << 3;

@@ -1,11 +1,14 @@
 //! Systems without a back end: nothing is held, and the report says so.
 
-use syscall_policy::Policy;
-
 use crate::error::Error;
-use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
 use crate::sandbox::{HandOff, Identity, Sandbox};
+
+pub(crate) use super::layers::ELSEWHERE as LAYERS;
+/// Unavailable, like all others.
+pub(crate) const PATHS: Layer = Layer::Landlock;
+/// Unavailable, like all others.
+pub(crate) const CALLS: Layer = Layer::Seccomp;
 
 /// Nothing to be done.
 #[derive(Debug)]
@@ -19,7 +22,7 @@ impl Plan {
 
     pub(crate) fn apply(self, sandbox: &Sandbox, _: &mut dyn FnMut(Layer), _: Option<HandOff<'_>>) -> Report {
         let mut report = Report::new(&sandbox.name);
-        report.layers = machine(&Layer::ALL);
+        report.layers = machine(&LAYERS);
         report
     }
 }
@@ -30,30 +33,7 @@ pub(crate) fn machine(layers: &[Layer]) -> Vec<LayerReport> {
     layers.iter().map(|layer| LayerReport::new(*layer, missing())).collect()
 }
 
-/// System calls are not filtered, so none can be listed.
-pub(crate) fn calls_allowed(_: &[Promise]) -> Vec<&'static str> {
-    Vec::new()
-}
-
-/// There is none.
-pub(crate) fn ask_for_listener() {}
-
-/// Calls have no names here.
-pub(crate) fn call_name(_: u32) -> Option<&'static str> {
-    None
-}
-
-/// Promises stand for nothing that this system could be told.
-pub(crate) fn policy(_: &[Promise]) -> Option<Policy> {
-    None
-}
-
 /// By what is common to all systems.
 pub(crate) fn can_become(_: Identity) -> Result<(), &'static str> {
     if rustix::process::geteuid().is_root() { Ok(()) } else { Err("it does not run as root") }
-}
-
-/// Not known, and of no matter.
-pub(crate) fn threads() -> Option<usize> {
-    None
 }

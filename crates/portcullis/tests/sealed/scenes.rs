@@ -75,6 +75,8 @@ pub(crate) fn all() -> Vec<Scene> {
         sixteen_sandboxes_inside_each_other: Expect::Success,
         namespaces: Expect::Success,
         required_layers: Expect::Success,
+        required_layer_of_another_system: Expect::Success,
+        a_path_that_is_no_directory: Expect::Success,
         deadline: Expect::Signal(libc::SIGALRM),
         deadline_cannot_be_blocked: Expect::Signal(libc::SIGKILL),
         early: Expect::Success,
@@ -689,7 +691,7 @@ fn status(_: &[String]) {
     let _ = rustix::io::read(rustix::stdio::stdin(), &mut byte).unwrap();
     std::io::stdout().write_all(b"\n").unwrap();
     note(&report);
-    assert_eq!(report.layers.len(), Layer::ALL.len());
+    assert_eq!(report.layers.len(), Layer::native().len());
     if rustix::process::getuid().as_raw() == USER {
         assert!(
             report.held(Layer::Root) && report.held(Layer::Identity) && report.held(Layer::Capabilities),
@@ -883,6 +885,27 @@ fn required_layers(_: &[String]) {
     );
 }
 
+/// A layer that only another system has cannot be had, and whoever requires it is told.
+fn required_layer_of_another_system(_: &[String]) {
+    let other = Layer::ALL.into_iter().find(|layer| !Layer::native().contains(layer));
+    let Some(other) = other else {
+        return note("not tested: this system counts the layers of all as its own");
+    };
+    let refused = with(&[Promise::Stdio]).require(other).prepare().unwrap().seal().unwrap_err();
+    assert_eq!(refused.layer(), Some(other));
+    assert!(refused.to_string().ends_with("unavailable: this operating system has no such layer"), "{refused}");
+}
+
+fn a_path_that_is_no_directory(_: &[String]) {
+    let file = OwnedFd::from(tempfile());
+    match with(&[Promise::ReadPath]).path(file, PathAccess::Read).prepare() {
+        Err(error @ Error::Path { layer: Layer::PATHS, index: 0, .. }) => {
+            assert!(error.to_string().ends_with("ENOTDIR: Not a directory"), "{error}");
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
 fn switched_off(_: &[String]) {
     let sandbox = Layer::ALL.into_iter().fold(with(&[Promise::Stdio]), Sandbox::without);
     let report = sealed(sandbox);
@@ -894,7 +917,7 @@ fn switched_off(_: &[String]) {
 
 fn machine(_: &[String]) {
     let reports = portcullis::machine();
-    assert_eq!(reports.iter().map(|report| report.layer).collect::<Vec<_>>(), Layer::ALL);
+    assert_eq!(reports.iter().map(|report| report.layer).collect::<Vec<_>>(), Layer::native());
     reports.iter().for_each(note);
     // Nothing was taken.
     assert!(!rustix::thread::no_new_privs().unwrap());

@@ -6,7 +6,8 @@
 use std::os::unix::process::ExitStatusExt as _;
 use std::time::Duration;
 
-use super::{identity, limits, namespaces, paths, root, settings, syscalls, threads};
+use super::super::posix::{identity, limits};
+use super::{capabilities, namespaces, paths, root, settings, syscalls, threads};
 use crate::child;
 use crate::report::{Layer, LayerReport, Outcome};
 
@@ -60,13 +61,14 @@ fn offered(layer: Layer) -> Outcome {
         Layer::NoNewPrivileges => settings::no_new_privileges_offered(),
         Layer::NotDumpable => settings::not_dumpable_offered(),
         Layer::Identity => identity::change_offered(),
-        Layer::Capabilities => identity::capabilities_offered(),
+        Layer::Capabilities => capabilities::offered(),
         Layer::Root => root::offered(),
         Layer::Namespaces => namespaces::offered(),
         Layer::Limits => limits::offered(),
         Layer::Mdwe => settings::never_executable_offered(),
         Layer::Landlock => paths::offered(),
         Layer::Seccomp => syscalls::offered(),
+        _ => foreign(),
     }
 }
 
@@ -87,7 +89,12 @@ fn really(layer: Layer) -> Outcome {
         Layer::Root => root::try_root(),
         Layer::Namespaces => namespaces::try_one(),
         Layer::Identity | Layer::Capabilities | Layer::Limits => Outcome::Enforced(String::new()),
+        _ => foreign(),
     }
+}
+
+fn foreign() -> Outcome {
+    Outcome::Unavailable("this operating system has no such layer".to_owned())
 }
 
 fn told(outcome: &Outcome) -> Vec<u8> {

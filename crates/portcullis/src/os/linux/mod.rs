@@ -1,7 +1,6 @@
 //! Linux: one file per layer.
 
-mod identity;
-mod limits;
+mod capabilities;
 mod listener;
 mod machine;
 mod namespaces;
@@ -9,18 +8,18 @@ mod paths;
 mod root;
 mod settings;
 mod syscalls;
-
-use std::io;
+pub(super) mod users;
 
 use syscall_policy::Arch;
 
+use super::posix::{check_directories, has_children, identity, is_root, limits, unavailable, wanted};
 use crate::error::Error;
 use crate::process::arm_kill;
 use crate::promise::Promise;
 use crate::report::{Layer, LayerReport, Outcome, Report};
 use crate::sandbox::{HandOff, Sandbox};
 
-pub(crate) use identity::can_become;
+pub(crate) use super::posix::identity::can_become;
 pub use listener::Listener;
 pub(crate) use machine::machine;
 pub(crate) use syscalls::{ask_for_listener, calls_allowed};
@@ -30,6 +29,12 @@ pub(crate) use syscalls::{ask_for_listener, calls_allowed};
 pub(crate) fn policy(promises: &[Promise]) -> Option<syscall_policy::Policy> {
     Some(syscalls::policy(promises))
 }
+
+pub(crate) use super::layers::LINUX as LAYERS;
+/// Files by directory.
+pub(crate) const PATHS: Layer = Layer::Landlock;
+/// System calls.
+pub(crate) const CALLS: Layer = Layer::Seccomp;
 
 /// What [`Sandbox::prepare`] made.
 #[derive(Debug)]
@@ -56,7 +61,7 @@ impl Plan {
     /// Applies the layers: what needs rights first, system calls last, since the filter takes what the others need.
     pub(crate) fn apply(self, sandbox: &Sandbox, at: &mut dyn FnMut(Layer), hand_off: Option<HandOff<'_>>) -> Report {
         arm_kill(sandbox.no_kill_timer);
-        let mut layers = Vec::with_capacity(Layer::ALL.len());
+        let mut layers = Vec::with_capacity(LAYERS.len());
         let mut report = |layer, outcome| layers.push(LayerReport::new(layer, outcome));
         let mut layer = |layer, apply: &mut dyn FnMut() -> Outcome| match wanted(sandbox, layer) {
             Ok(()) => {
@@ -75,12 +80,12 @@ impl Plan {
         );
         // After the change of root, so that the root directory is one of the new mounts.
         report(Layer::Namespaces, layer(Layer::Namespaces, &mut || namespaces::leave(sandbox)));
-        let capabilities = layer(Layer::Capabilities, &mut identity::bound_capabilities);
+        let capabilities = layer(Layer::Capabilities, &mut capabilities::bound);
         report(Layer::Identity, layer(Layer::Identity, &mut || identity::change(sandbox.identity)));
         report(
             Layer::Capabilities,
             match capabilities {
-                Outcome::Enforced(bounded) => layer(Layer::Capabilities, &mut || identity::drop_capabilities(&bounded)),
+                Outcome::Enforced(bounded) => layer(Layer::Capabilities, &mut || capabilities::drop_all(&bounded)),
                 outcome => outcome,
             },
         );
@@ -125,37 +130,4 @@ pub(crate) fn call_name(number: u32) -> Option<&'static str> {
 /// How many threads the process has, if `/proc` tells.
 pub(crate) fn threads() -> Option<usize> {
     Some(std::fs::read_dir("/proc/self/task").ok()?.count())
-}
-
-fn wanted(sandbox: &Sandbox, layer: Layer) -> Result<(), Outcome> {
-    if sandbox.is_switched_off(layer) {
-        return Err(Outcome::Skipped("switched off by option".to_owned()));
-    }
-    if let Some(lowered) = sandbox.why_left_out(layer) {
-        return Err(Outcome::Unavailable(format!("left out, as a rehearsal showed: {}", lowered.why)));
-    }
-    Ok(())
-}
-
-/// The outcome of a layer that could not be had, with what was tried and what may be the matter.
-fn unavailable(what: &str, error: io::Error) -> Outcome {
-    let why = match error.raw_os_error() {
-        Some(libc::ENOSYS) => "the kernel does not have it, or an outer sandbox hides it",
-        Some(libc::EPERM | libc::EACCES) => "not permitted here, perhaps by an outer sandbox",
-        Some(libc::EINVAL) => "the kernel does not know it",
-        Some(libc::EOPNOTSUPP) => "the kernel has it, but it was not switched on at boot (lsm=)",
-        Some(libc::E2BIG) => "too many sandboxes inside each other",
-        _ => return Outcome::Unavailable(format!("{what}: {error}")),
-    };
-    Outcome::Unavailable(format!("{what}: {why} ({error})"))
-}
-
-/// Whether the process runs as root.
-fn is_root() -> bool {
-    rustix::process::geteuid().is_root()
-}
-
-/// Whether anything may be started or signalled.
-fn has_children(sandbox: &Sandbox) -> bool {
-    sandbox.keeps(Promise::Children)
 }

@@ -10,6 +10,7 @@
 use std::io;
 
 use super::unavailable;
+use crate::errno;
 use crate::promise::Promise;
 use crate::report::Outcome;
 use crate::sandbox::{Namespace, Sandbox};
@@ -39,8 +40,10 @@ pub(super) fn leave(sandbox: &Sandbox) -> Outcome {
     }
     match failed {
         None => Outcome::Enforced(format!("{}: none but its own", names(&left))),
-        Some((_, error)) if left.is_empty() => unavailable("namespaces cannot be left", error),
-        Some((namespace, error)) => Outcome::Partial(format!("{}; not {}: {error}", names(&left), namespace.name())),
+        Some((_, error)) if left.is_empty() => unavailable("unshare(2)", error),
+        Some((namespace, error)) => {
+            Outcome::Partial(format!("{}; not {}: {}", names(&left), namespace.name(), errno::described(&error)))
+        }
     }
 }
 
@@ -52,7 +55,7 @@ pub(super) fn offered() -> Outcome {
 pub(super) fn try_one() -> Outcome {
     match leave_these(&[Namespace::HostName]) {
         Ok(()) => Outcome::Enforced(String::new()),
-        Err(error) => unavailable("namespaces cannot be left", error),
+        Err(error) => unavailable("unshare(2)", error),
     }
 }
 
@@ -62,7 +65,7 @@ fn without_right() -> Option<Outcome> {
     match rustix::thread::capabilities(None) {
         Ok(sets) if sets.effective.contains(needed) => None,
         Ok(_) => Some(Outcome::Skipped("takes CAP_SYS_ADMIN, which this process does not have".to_owned())),
-        Err(error) => Some(unavailable("capabilities cannot be read", error.into())),
+        Err(error) => Some(unavailable("capget(2)", error.into())),
     }
 }
 

@@ -4,7 +4,6 @@
 //! running kernel does not know is left out, right by right. Rights of later versions are not asked for: what they
 //! would deny has not been tried.
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
 use landlock::{
@@ -12,7 +11,7 @@ use landlock::{
     Ruleset, RulesetAttr, RulesetCreated, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
 };
 
-use super::{has_children, unavailable};
+use super::{check_directories, has_children, unavailable};
 use crate::error::Error;
 use crate::promise::Promise;
 use crate::report::Outcome;
@@ -35,17 +34,12 @@ pub(super) struct Rules {
 impl Rules {
     /// Makes the rules. The inner error is a kernel without Landlock, the outer one a mistake of the caller.
     pub(super) fn new(sandbox: &Sandbox) -> Result<Result<Self, Outcome>, Error> {
+        check_directories(sandbox)?;
         let directories: Vec<_> =
             sandbox.paths.iter().map(|(directory, access)| (directory.as_fd(), *access)).collect();
-        let bad = |cause: io::Error| Error::Path { name: sandbox.name.clone(), cause };
-        for (directory, _) in &directories {
-            if !is_directory(*directory).map_err(bad)? {
-                return Err(bad(io::Error::from(io::ErrorKind::NotADirectory)));
-            }
-        }
         let version = match sys::landlock_abi() {
             Ok(version) => version,
-            Err(error) => return Ok(Err(unavailable("Landlock (Linux 5.13)", error))),
+            Err(error) => return Ok(Err(unavailable("landlock_create_ruleset(2), Linux 5.13", error))),
         };
         let mut failed = None;
         for abi in VERSIONS {
@@ -56,7 +50,7 @@ impl Rules {
         }
         Ok(Err(match failed {
             Some(RulesetError::CreateRuleset(CreateRulesetError::CreateRulesetCall { source, .. })) => {
-                unavailable("Landlock rules cannot be made", source)
+                unavailable("landlock_create_ruleset(2)", source)
             }
             Some(error) => Outcome::Unavailable(format!("Landlock rules cannot be made: {error}")),
             None => Outcome::Unavailable("Landlock rules cannot be made".to_owned()),
@@ -69,7 +63,7 @@ impl Rules {
             Ok(status) if status.ruleset != RulesetStatus::NotEnforced => described(self.version),
             Ok(_) => Outcome::Unavailable("the kernel takes no Landlock rules".to_owned()),
             Err(RulesetError::RestrictSelf(landlock::RestrictSelfError::RestrictSelfCall { source, .. })) => {
-                unavailable("Landlock rules cannot be enforced", source)
+                unavailable("landlock_restrict_self(2)", source)
             }
             Err(error) => Outcome::Unavailable(format!("Landlock rules cannot be enforced: {error}")),
         }
@@ -79,7 +73,7 @@ impl Rules {
 pub(super) fn offered() -> Outcome {
     match sys::landlock_abi() {
         Ok(version) => described(version),
-        Err(error) => unavailable("Landlock (Linux 5.13)", error),
+        Err(error) => unavailable("landlock_create_ruleset(2), Linux 5.13", error),
     }
 }
 
@@ -174,9 +168,4 @@ fn rights(access: PathAccess) -> BitFlags<AccessFs> {
         PathAccess::Write => write,
         PathAccess::ReadWrite => read | write,
     }
-}
-
-fn is_directory(handle: BorrowedFd<'_>) -> io::Result<bool> {
-    let stat = rustix::fs::fstat(handle)?;
-    Ok(rustix::fs::FileType::from_raw_mode(stat.st_mode).is_dir())
 }

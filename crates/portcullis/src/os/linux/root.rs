@@ -38,7 +38,7 @@ impl EmptyRoot {
                 Err(error) => last = error,
             }
         }
-        Err(unavailable("no place was found to make an empty directory", last.into()))
+        Err(unavailable("mkdir(2), to make an empty directory anywhere", last.into()))
     }
 
     /// Makes it the root directory.
@@ -46,7 +46,7 @@ impl EmptyRoot {
         let entered = rustix::process::fchdir(&self.0).and_then(|()| rustix::process::chroot("."));
         match entered.and_then(|()| rustix::process::chdir("/")) {
             Ok(()) => Outcome::Enforced("an empty directory without a name".to_owned()),
-            Err(error) => unavailable("the root directory cannot be changed", error.into()),
+            Err(error) => unavailable("chroot(2)", error.into()),
         }
     }
 }
@@ -60,7 +60,7 @@ pub(super) fn offered() -> Outcome {
     match rustix::thread::capabilities(None) {
         Ok(sets) if sets.effective.contains(needed) => Outcome::Enforced("offered".to_owned()),
         Ok(_) => Outcome::Unavailable("root without the capability to change its root directory".to_owned()),
-        Err(error) => unavailable("capabilities cannot be read", error.into()),
+        Err(error) => unavailable("capget(2)", error.into()),
     }
 }
 
@@ -68,7 +68,7 @@ pub(super) fn offered() -> Outcome {
 pub(super) fn try_root() -> Outcome {
     match rustix::process::chroot("/") {
         Ok(()) => Outcome::Enforced(String::new()),
-        Err(error) => unavailable("the root directory cannot be changed", error.into()),
+        Err(error) => unavailable("chroot(2)", error.into()),
     }
 }
 

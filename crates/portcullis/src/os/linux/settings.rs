@@ -11,7 +11,7 @@ pub(super) fn no_new_privileges() -> Outcome {
         Ok(()) => Outcome::Enforced("programs it starts gain no rights".to_owned()),
         // An outer sandbox may hide the option after having set it itself.
         Err(_) if rustix::thread::no_new_privs() == Ok(true) => Outcome::Enforced("was set already".to_owned()),
-        Err(error) => unavailable("no_new_privs cannot be set", error.into()),
+        Err(error) => unavailable("prctl(PR_SET_NO_NEW_PRIVS)", error.into()),
     }
 }
 
@@ -19,7 +19,7 @@ pub(super) fn no_new_privileges_offered() -> Outcome {
     match rustix::thread::no_new_privs() {
         Ok(true) => Outcome::Enforced("offered, and set already".to_owned()),
         Ok(false) => Outcome::Enforced("offered".to_owned()),
-        Err(error) => unavailable("no_new_privs cannot be read", error.into()),
+        Err(error) => unavailable("prctl(PR_GET_NO_NEW_PRIVS)", error.into()),
     }
 }
 
@@ -29,14 +29,14 @@ pub(super) fn not_dumpable() -> Outcome {
     match rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
         Ok(()) => Outcome::Enforced("no core dumps, no debugger of the same user".to_owned()),
         Err(_) if held() => Outcome::Enforced("was set already".to_owned()),
-        Err(error) => unavailable("the process stays open to debuggers", error.into()),
+        Err(error) => unavailable("prctl(PR_SET_DUMPABLE)", error.into()),
     }
 }
 
 pub(super) fn not_dumpable_offered() -> Outcome {
     match rustix::process::dumpable_behavior() {
         Ok(_) => Outcome::Enforced("offered".to_owned()),
-        Err(error) => unavailable("dumpable cannot be read", error.into()),
+        Err(error) => unavailable("prctl(PR_GET_DUMPABLE)", error.into()),
     }
 }
 
@@ -44,13 +44,13 @@ pub(super) fn never_executable() -> Outcome {
     match sys::set_mdwe() {
         Ok(()) => Outcome::Enforced("memory never becomes executable".to_owned()),
         Err(_) if sys::mdwe().is_ok_and(|bits| bits & 1 == 1) => Outcome::Enforced("was set already".to_owned()),
-        Err(error) => unavailable("PR_SET_MDWE (Linux 6.3)", error),
+        Err(error) => unavailable("prctl(PR_SET_MDWE), Linux 6.3", error),
     }
 }
 
 pub(super) fn never_executable_offered() -> Outcome {
     match sys::mdwe() {
         Ok(_) => Outcome::Enforced("offered".to_owned()),
-        Err(error) => unavailable("PR_SET_MDWE (Linux 6.3)", error),
+        Err(error) => unavailable("prctl(PR_GET_MDWE), Linux 6.3", error),
     }
 }

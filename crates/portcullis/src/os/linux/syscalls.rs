@@ -5,6 +5,7 @@ use std::io;
 use syscall_policy::{Arch, Class, Instruction, Policy, Soft, compile};
 
 use super::unavailable;
+use crate::errno;
 use crate::promise::Promise;
 use crate::report::Outcome;
 use crate::sandbox::{HandOff, Sandbox, Strength};
@@ -136,10 +137,11 @@ fn no_listener(error: &io::Error) -> String {
 fn not_filtered(error: io::Error) -> Outcome {
     if rustix::thread::secure_computing_mode() == Ok(rustix::thread::SecureComputingMode::Filter) {
         return Outcome::Unavailable(format!(
-            "an outer sandbox filters system calls, and permits no filter in it ({error})"
+            "seccomp(2): an outer sandbox filters system calls, and permits no filter in it ({})",
+            errno::described(&error)
         ));
     }
-    unavailable("system calls cannot be filtered", error)
+    unavailable("seccomp(2)", error)
 }
 
 fn is_too_large(error: &io::Error) -> bool {

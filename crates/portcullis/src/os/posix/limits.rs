@@ -5,6 +5,7 @@ use std::io;
 use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{has_children, unavailable};
+use crate::errno;
 use crate::process::alarm_alone;
 use crate::promise::Promise;
 use crate::report::Outcome;
@@ -17,7 +18,7 @@ const SPARE: u64 = 4;
 /// For a role that receives, accepts or opens.
 const SPARE_FOR_MORE: u64 = 64;
 
-pub(super) fn set(sandbox: &Sandbox) -> Outcome {
+pub(in crate::os) fn set(sandbox: &Sandbox) -> Outcome {
     let files = open_files(sandbox);
     let mut wanted = vec![
         (Limited::Core, 0, "no core files".to_owned()),
@@ -35,8 +36,10 @@ pub(super) fn set(sandbox: &Sandbox) -> Outcome {
     for (resource, limit, text) in wanted {
         match lower(resource, limit) {
             Ok(()) => set.push(text),
-            Err(error) if set.is_empty() => return unavailable("limits cannot be set", error),
-            Err(error) => return Outcome::Partial(format!("{}; not {text}: {error}", set.join(", "))),
+            Err(error) if set.is_empty() => return unavailable("setrlimit(2)", error),
+            Err(error) => {
+                return Outcome::Partial(format!("{}; not {text}: {}", set.join(", "), errno::described(&error)));
+            }
         }
     }
     if let Some(why) = alarm_alone() {
@@ -45,13 +48,13 @@ pub(super) fn set(sandbox: &Sandbox) -> Outcome {
     Outcome::Enforced(set.join(", "))
 }
 
-pub(super) fn offered() -> Outcome {
+pub(in crate::os) fn offered() -> Outcome {
     // Setting a limit to what it is changes nothing, and shows whether it may be set.
     let unchanged = sys::limit(Limited::Core)
         .and_then(|(current, maximum)| setrlimit(Resource::Core, Rlimit { current, maximum }).map_err(io::Error::from));
     match unchanged {
         Ok(()) => Outcome::Enforced("offered".to_owned()),
-        Err(error) => unavailable("limits cannot be set", error),
+        Err(error) => unavailable("setrlimit(2)", error),
     }
 }
 
