@@ -53,3 +53,10 @@ pub use policy::{Answer, Data, Policy, Soft, Verdict};
 pub use proof::{Proof, Refuted, prove};
 pub use rule::{Arm, Condition, Decision, Rule, Width};
 pub use tables::Table;
+
+/// The README, run as it is shown.
+#[cfg(doctest)]
+mod shown {
+    #[doc = include_str!("../README.md")]
+    struct Readme;
+}
