@@ -348,7 +348,7 @@ fn a_read_only_root() {
         scene.assert_whole("a.example");
         let mut doctor = scene.program.command(&["--json", "doctor"]);
         let ran = run(doctor.env("TMPDIR", &state), &outer, user);
-        judge(&ran, &outer, user, &[("root", "unavailable", "no place was found to make an empty directory")]);
+        judge(&ran, &outer, user, &[("root", "unavailable", "to make an empty directory anywhere")]);
     }
 }
 
@@ -398,7 +398,7 @@ fn a_container_without_root() {
     let (uid, gid) = (rustix::process::geteuid().as_raw(), rustix::process::getegid().as_raw());
     let outer = Outer::new().in_user_namespace(uid, gid);
     demonstrates(&outer, As::Caller);
-    doctor_says(&outer, As::Caller, &[("identity", "unavailable", "the other groups cannot be given up")]);
+    doctor_says(&outer, As::Caller, &[("identity", "unavailable", "to give up the other groups")]);
 }
 
 /// The demonstration, which needs nobody outside.

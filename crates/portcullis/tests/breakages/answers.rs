@@ -257,7 +257,7 @@ fn is_borne(call: &Call, arch: Arch, policy: &Policy, promises: &[Promise]) -> b
     assert!(borne, "{} on {arch}, with {promises:?}, is answered {verdict:?}, and not {:?}", call.label, call.answer);
     // The coarse filter may answer what libraries do without as a kernel does that does not have it.
     let coarse = policy.clone().coarse().verdict(arch, number, &args);
-    let absent = Verdict::Errno(Errno::NoSuchCall.number(arch));
+    let absent = Verdict::Errno(NoSuchCall.number(arch));
     assert!(
         coarse == verdict || coarse == absent,
         "{} on {arch}, with {promises:?}, is answered {coarse:?} by the coarse filter, and {verdict:?} by the other",
