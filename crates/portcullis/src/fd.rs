@@ -54,10 +54,11 @@ fn last_descriptor() -> RawFd {
 fn listed(first: RawFd) -> Option<Vec<RawFd>> {
     use rustix::fs::{Mode, OFlags};
     /// `PROC_SUPER_MAGIC` of `linux/magic.h`.
-    const PROC: u32 = 0x9fa0;
+    const PROC: i128 = 0x9fa0;
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let directory = rustix::fs::open("/proc/self/fd", flags, Mode::empty()).ok()?;
-    if u32::try_from(rustix::fs::fstatfs(&directory).ok()?.f_type) != Ok(PROC) {
+    // As wide as the architecture and the C library have it: whatever it is fits here.
+    if i128::from(rustix::fs::fstatfs(&directory).ok()?.f_type) != PROC {
         return None;
     }
     let own = directory.as_raw_fd();

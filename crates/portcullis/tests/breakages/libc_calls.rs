@@ -1,5 +1,6 @@
 //! The C library asked for what made it call the kernel in ways that filters did not foresee.
 
+#![cfg_attr(target_pointer_width = "32", expect(clippy::useless_conversion, reason = "elsewhere a long is longer"))]
 #![expect(unsafe_code, reason = "the C library is what is tried out, and Rust's libraries go past it")]
 
 use std::ffi::{CStr, c_int};
@@ -58,9 +59,9 @@ pub(crate) fn nanosleep(nanoseconds: i32) -> c_int {
 }
 
 /// The time in seconds by time(2).
-pub(crate) fn time() -> libc::time_t {
+pub(crate) fn time() -> i128 {
     // SAFETY: without a pointer the time is only returned.
-    unsafe { libc::time(ptr::null_mut()) }
+    unsafe { libc::time(ptr::null_mut()) }.into()
 }
 
 /// Puts the mask for new files away and back, as programs do to learn it.
@@ -101,8 +102,10 @@ pub(crate) fn syslog(line: &CStr) {
     unsafe { libc::syslog(libc::LOG_DEBUG, c"%s".as_ptr(), line.as_ptr()) };
 }
 
-/// The local hour of a time, by whatever time zone can be found.
-pub(crate) fn local_hour(time: libc::time_t) -> c_int {
+/// The local hour, by whatever time zone can be found.
+pub(crate) fn local_hour() -> c_int {
+    // SAFETY: without a pointer the time is only returned.
+    let time = unsafe { libc::time(ptr::null_mut()) };
     // SAFETY: all-zero is a value of this plain C struct.
     let mut fields: libc::tm = unsafe { std::mem::zeroed() };
     // SAFETY: both pointers are to values of ours, which live through the call.

@@ -336,7 +336,7 @@ fn own_numbers() {
     let known = (std::process::id(), rustix::process::getuid());
     sealed();
     assert_eq!((std::process::id(), rustix::process::getuid()), known);
-    assert_eq!(call("gettid", [0; 6]), Some(Ok(known.0.into())));
+    assert_eq!(call("gettid", [0; 6]).map(|result| result.map(i128::from)), Some(Ok(known.0.into())));
     let _ = format!("{:?}", std::thread::current().id());
 }
 
@@ -379,7 +379,7 @@ fn lookups() {
     assert!(!libc_calls::has_user(4_000_000_000));
     assert!(!libc_calls::has_host(c"host.example"));
     libc_calls::syslog(c"a line that nobody hears");
-    assert!((0..24).contains(&libc_calls::local_hour(libc_calls::time())));
+    assert!((0..24).contains(&libc_calls::local_hour()));
     made_or("prctl", [23, 0, 0, 0, 0, 0], &[]);
 }
 
