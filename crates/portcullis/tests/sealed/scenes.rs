@@ -113,7 +113,9 @@ fn stdio_goes_on(_: &[String]) {
     let mut held = tempfile();
     let report = seal(&[Promise::Stdio]);
     note(&report);
-    assert!(report.calls_allowed > 20 && report.calls_allowed < 60 || !report.held(Layer::Seccomp), "{report}");
+    // 32-bit architectures have two of many.
+    let most = if cfg!(target_pointer_width = "64") { 60 } else { 80 };
+    assert!(report.calls_allowed > 20 && report.calls_allowed < most || !report.held(Layer::Seccomp), "{report}");
 
     writer.write_all(b"through a pipe").unwrap();
     let mut buffer = [0; 14];
@@ -199,7 +201,8 @@ fn stdio_refuses_processes_and_settings(_: &[String]) {
     if cannot_be_tested(&report, Layer::Seccomp) {
         return;
     }
-    fails(std::thread::Builder::new().spawn(|| ()), EPERM);
+    // musl has one error for whatever a thread is not to be had for.
+    fails(std::thread::Builder::new().spawn(|| ()), if cfg!(target_env = "musl") { libc::EAGAIN } else { EPERM });
     fails(Command::new("/bin/true").spawn(), EPERM);
     fails(rustix::process::kill_process(parent, rustix::process::Signal::TERM).map_err(Into::into), EPERM);
     refused("kill", [usize::MAX, 0, 0, 0, 0, 0], EPERM);
