@@ -5,6 +5,8 @@
 
 #![expect(clippy::print_stdout, reason = "the numbers are what one wants to see")]
 
+#[path = "../../syscall-policy/tests/support/client.rs"]
+mod client;
 #[path = "common/document.rs"]
 mod document;
 #[path = "common/policies.rs"]
@@ -79,6 +81,18 @@ fn the_filter_of_each_role_is_proved_on_every_architecture() {
             if let Err(refuted) = prove(&role.policy, arch, &filter) {
                 panic!("{} on {arch}: {refuted}", role.name);
             }
+        }
+    }
+}
+
+/// What filters are compared with libseccomp's for, and measured, are the filters of the roles.
+#[test]
+fn the_policies_that_are_measured_are_those_of_the_roles() {
+    let roles = policies::roles();
+    for (name, measured) in client::roles(policies::ITS_NUMBER) {
+        let role = roles.iter().find(|role| role.name == name).unwrap_or_else(|| panic!("there is no role {name}"));
+        for arch in Arch::ALL {
+            assert_eq!(compile(&measured, arch), compile(&role.policy, arch), "{name} on {arch}");
         }
     }
 }

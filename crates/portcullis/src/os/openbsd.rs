@@ -13,7 +13,7 @@ use super::words::pledge as words;
 use crate::errno;
 use crate::error::Error;
 use crate::promise::Promise;
-use crate::report::{Layer, LayerReport, Outcome, Report};
+use crate::report::{Layer, Outcome, Report};
 use crate::sandbox::{HandOff, PathAccess, Sandbox};
 use crate::sys;
 
@@ -94,18 +94,5 @@ fn pledge(promises: &[Promise]) -> Outcome {
     if wider.is_empty() { Outcome::Enforced(text) } else { Outcome::Partial(format!("{text}: {}", wider.join(", "))) }
 }
 
-/// What this system offers. Neither call can be tried without taking effect; both are in every release since 6.4.
-pub(crate) fn machine(layers: &[Layer]) -> Vec<LayerReport> {
-    layers
-        .iter()
-        .map(|layer| {
-            let outcome = match layer {
-                Layer::Identity => identity::change_offered(),
-                Layer::Root => root::offered(),
-                Layer::Limits => limits::offered(),
-                _ => Outcome::Enforced("offered".to_owned()),
-            };
-            LayerReport::new(*layer, outcome)
-        })
-        .collect()
-}
+// Neither call can be tried without taking effect, and both are in every release since 6.4, so they are said to be offered.
+pub(crate) use super::posix::machine;

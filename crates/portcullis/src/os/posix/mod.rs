@@ -55,6 +55,23 @@ pub(super) fn reported(sandbox: &Sandbox, mut layers: Vec<LayerReport>) -> Repor
     report
 }
 
+/// What this system offers, of layers that cannot be tried without taking effect where they are not common to all systems.
+#[cfg(any(target_os = "macos", target_os = "openbsd"))]
+pub(crate) fn machine(layers: &[Layer]) -> Vec<LayerReport> {
+    layers
+        .iter()
+        .map(|layer| {
+            let outcome = match layer {
+                Layer::Identity => identity::change_offered(),
+                Layer::Root => root::offered(),
+                Layer::Limits => limits::offered(),
+                _ => Outcome::Enforced("offered".to_owned()),
+            };
+            LayerReport::new(*layer, outcome)
+        })
+        .collect()
+}
+
 /// The outcome of a layer that could not be had: the operation, what may be the matter, and the error.
 pub(super) fn unavailable(operation: &str, error: io::Error) -> Outcome {
     let cause = errno::described(&error);
