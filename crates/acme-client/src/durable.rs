@@ -33,16 +33,29 @@ pub(crate) fn sync(directory: BorrowedFd<'_>) -> io::Result<()> {
     Ok(rustix::fs::fsync(directory)?)
 }
 
-/// Sees that files can be made, written, renamed and removed here. Leaves nothing behind. Several try at the same time,
-/// each under a name of its own.
-pub(crate) fn try_out(directory: BorrowedFd<'_>, whose: &str) -> io::Result<()> {
-    let name = format!(".canary-{whose}-{}", std::process::id());
-    let new = format!("{name}.new");
-    let file = create(directory, &new, Mode::RUSR | Mode::WUSR)?;
-    let renamed = || Ok(rustix::fs::renameat(directory, new.as_str(), directory, name.as_str())?);
-    let tried = write_all(&file, b"{}").and_then(|()| renamed());
-    let removed = remove(directory, &new).and_then(|()| remove(directory, &name));
-    tried.and(removed)
+/// Sees that files can be made, written, renamed and removed here. The file has no name, so that nothing is left behind
+/// whenever this ends, and several can do it at the same time.
+pub(crate) fn try_out(directory: BorrowedFd<'_>) -> io::Result<()> {
+    let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+    let made = match rustix::fs::openat(directory, ".", flags, Mode::RUSR | Mode::WUSR) {
+        // Some file systems have no files without a name: there it has one for a moment.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) => named(directory)?,
+        made => made?,
+    };
+    write_all(&made, b"{}")?;
+    // Names that nobody has: that they are not there is found out by calls that are permitted.
+    let absent = [".canary-of-nobody", ".canary-of-nobody.new"];
+    match rustix::fs::renameat(directory, absent[1], directory, absent[0]) {
+        Ok(()) | Err(Errno::NOENT) => remove(directory, absent[0]),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn named(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let name = format!(".canary-{}", std::process::id());
+    let file = create(directory, &name, Mode::RUSR | Mode::WUSR)?;
+    remove(directory, &name)?;
+    Ok(file)
 }
 
 /// Removes a file. One that is not there is as good.

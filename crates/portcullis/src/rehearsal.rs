@@ -30,6 +30,9 @@ pub struct Lowered {
 /// How long a child may take. Scripts take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// Calls that make memory executable, and are refused for nothing else.
+const EXECUTABLE: [&str; 4] = ["mmap", "mmap2", "mprotect", "pkey_mprotect"];
+
 /// The most calls that are named.
 const NAMED: usize = 16;
 
@@ -93,8 +96,16 @@ impl Sandbox {
     /// Finds the one layer that the script cannot do with.
     fn lower(self, why: &str, script: &mut dyn FnMut() -> Result<(), String>) -> Result<Self, Error> {
         let calls = self.calls_refused(script);
+        let executable = calls.iter().any(|call| EXECUTABLE.contains(call));
         let why = if calls.is_empty() { why.to_owned() } else { format!("{why}; refused: {}", calls.join(", ")) };
         let mut milder = Vec::new();
+        if executable {
+            // One power, which two layers keep.
+            let mut candidate = self.clone_of();
+            candidate.strength = Strength::Executable;
+            candidate.leave_out(Layer::Mdwe, "all but that memory is never executable", &why);
+            milder.push(candidate);
+        }
         if Layer::native().contains(&Layer::Seccomp) && !self.is_left_out(Layer::Seccomp) {
             let mut hard_only = self.clone_of();
             hard_only.strength = Strength::HardOnly;

@@ -71,6 +71,8 @@ impl Namespace {
 pub(crate) enum Strength {
     /// What is not promised is refused.
     Full,
+    /// The same, but memory can be made executable.
+    Executable,
     /// Only calls that end the process are refused.
     HardOnly,
 }

@@ -62,6 +62,7 @@ pub struct Policy {
     granted: u128,
     own_process: Option<u32>,
     coarse: bool,
+    executable: bool,
     soft: Soft,
     /// Nothing but these classes is refused: for a filter on top of another.
     taken: Option<u128>,
@@ -85,7 +86,15 @@ impl Policy {
     #[must_use]
     pub fn new(classes: impl IntoIterator<Item = Class>) -> Self {
         let granted = classes.into_iter().fold(0, |set, class| set | bit(class));
-        Self { granted, own_process: None, coarse: false, soft: Soft::Errno, taken: None, replaced: Vec::new() }
+        Self {
+            granted,
+            own_process: None,
+            coarse: false,
+            executable: false,
+            soft: Soft::Errno,
+            taken: None,
+            replaced: Vec::new(),
+        }
     }
 
     /// A policy for a second filter on top of a first: takes these classes away and leaves the rest, of whatever power, to
@@ -101,6 +110,17 @@ impl Policy {
     pub const fn and(mut self, class: Class) -> Self {
         self.granted |= bit(class);
         self
+    }
+
+    /// Lets memory be made executable by whoever may have memory: for allocators that have all of theirs so.
+    #[must_use]
+    pub const fn with_executable_memory(mut self) -> Self {
+        self.executable = true;
+        self
+    }
+
+    pub(crate) const fn executable_memory(&self) -> bool {
+        self.executable
     }
 
     /// Says what becomes of calls that are refused softly.

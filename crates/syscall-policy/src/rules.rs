@@ -27,6 +27,7 @@ pub(crate) fn granted(policy: &Policy, arch: Arch, name: &str) -> Option<Rule> {
             // executable is left to PR_SET_MDWE there.
             return arch.number("mmap2").map(|_| Rule::otherwise(ENOSYS));
         }
+        "mmap" | "mmap2" | "mprotect" | "pkey_mprotect" if policy.executable_memory() => return None,
         "mmap" | "mmap2" | "mprotect" | "pkey_mprotect" => not_executable(),
         "madvise" => advice(),
         "futex" | "futex_time64" => futex(),

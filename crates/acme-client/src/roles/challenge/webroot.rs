@@ -123,11 +123,7 @@ impl Webroot {
 
     /// Sees that a file can be made, before the CA is asked anything.
     pub(crate) fn try_out(&self) -> Result<(), String> {
-        // Other runs do the same at the same time.
-        let name = format!("acme-client-writes-here-{}", std::process::id());
-        durable::create(self.directory.as_fd(), &name, MODE)
-            .and_then(|_| durable::remove(self.directory.as_fd(), &name))
-            .map_err(|error| file("write to", &self.path, error))
+        durable::try_out(self.directory.as_fd()).map_err(|error| file("write to", &self.path, error))
     }
 
     /// Writes and removes a file.

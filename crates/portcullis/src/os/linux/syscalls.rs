@@ -36,9 +36,12 @@ impl Filter {
         let soft = match (&sandbox.naming, sandbox.strength) {
             (Some(known), _) => Soft::Trap { except: known.clone() },
             (None, Strength::HardOnly) => Soft::Allow,
-            (None, Strength::Full) => Soft::Errno,
+            (None, Strength::Full | Strength::Executable) => Soft::Errno,
         };
-        let policy = policy(&sandbox.promises).for_process(process).softly(soft);
+        let mut policy = policy(&sandbox.promises).for_process(process).softly(soft);
+        if sandbox.strength == Strength::Executable {
+            policy = policy.with_executable_memory();
+        }
         let program = compile(&policy, arch);
         Ok(Self { arch, policy, process, program })
     }
@@ -54,14 +57,20 @@ impl Filter {
         };
         let outcome = match (&sandbox.naming, sandbox.strength, hand_off) {
             (Some(_), _, _) => filter.install_naming(),
-            (None, Strength::Full, Some(hand_off)) => filter.install_notifying(&hand_off),
-            (None, Strength::Full, None) => filter.install_plain(""),
+            (None, Strength::Full | Strength::Executable, Some(hand_off)) => filter.install_notifying(&hand_off),
+            (None, Strength::Full | Strength::Executable, None) => filter.install_plain(""),
             (None, Strength::HardOnly, _) => match filter.install_plain("") {
                 Outcome::Enforced(text) => Outcome::Partial(format!(
                     "only what no honest library does is refused, as a rehearsal showed: {text}"
                 )),
                 outcome => outcome,
             },
+        };
+        let outcome = match outcome {
+            Outcome::Enforced(text) if sandbox.strength == Strength::Executable => {
+                Outcome::Partial(format!("memory can be made executable, as a rehearsal showed: {text}"))
+            }
+            outcome => outcome,
         };
         let calls = filter.policy.allowed(filter.arch).len();
         match outcome {
