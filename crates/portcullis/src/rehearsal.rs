@@ -30,9 +30,6 @@ pub struct Lowered {
 /// How long a child may take. Scripts take milliseconds.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Calls that make memory executable, and are refused for nothing else.
-const EXECUTABLE: [&str; 4] = ["mmap", "mmap2", "mprotect", "pkey_mprotect"];
-
 /// The most calls that are named.
 const NAMED: usize = 16;
 
@@ -56,8 +53,10 @@ enum Came {
     DiedAtListener,
     /// It died when it asked for a timer, for the deadline.
     DiedAtTimer,
-    /// It died while this layer was being applied.
+    /// It was ended for asking for this layer.
     DiedAt(Layer, String),
+    /// Somebody killed it, which no layer does.
+    Killed,
     /// The script failed, died or did not end.
     Failed(String),
 }
@@ -82,7 +81,7 @@ impl Sandbox {
         // Every turn leaves a layer out, so this ends.
         loop {
             match self.play(script) {
-                Ok(Came::Through) | Err(_) => return Ok(self),
+                Ok(Came::Through | Came::Killed) | Err(_) => return Ok(self),
                 Ok(Came::DiedAtTimer) => self.no_kill_timer = true,
                 Ok(Came::DiedAtListener) => self.no_listener = true,
                 Ok(Came::DiedAt(layer, how)) if !self.is_left_out(layer) => {
@@ -96,23 +95,23 @@ impl Sandbox {
     /// Finds the one layer that the script cannot do with.
     fn lower(self, why: &str, script: &mut dyn FnMut() -> Result<(), String>) -> Result<Self, Error> {
         let calls = self.calls_refused(script);
-        let executable = calls.iter().any(|call| EXECUTABLE.contains(call));
         let why = if calls.is_empty() { why.to_owned() } else { format!("{why}; refused: {}", calls.join(", ")) };
         let mut milder = Vec::new();
-        if executable {
+        let native = Layer::native();
+        if native.contains(&Layer::Mdwe) && !self.is_left_out(Layer::Mdwe) && !self.is_left_out(Layer::Seccomp) {
             // One power, which two layers keep.
             let mut candidate = self.clone_of();
             candidate.strength = Strength::Executable;
             candidate.leave_out(Layer::Mdwe, "all but that memory is never executable", &why);
             milder.push(candidate);
         }
-        if Layer::native().contains(&Layer::Seccomp) && !self.is_left_out(Layer::Seccomp) {
+        if native.contains(&Layer::Seccomp) && !self.is_left_out(Layer::Seccomp) {
             let mut hard_only = self.clone_of();
             hard_only.strength = Strength::HardOnly;
             hard_only.note(Layer::Seccomp, "only calls that no honest library makes are refused", &why);
             milder.push(hard_only);
         }
-        for layer in Layer::native().iter().rev().copied().filter(|layer| !self.is_left_out(*layer)) {
+        for layer in native.iter().rev().copied().filter(|layer| !self.is_left_out(*layer)) {
             let mut without = self.clone_of();
             without.leave_out(layer, "nothing", &why);
             milder.push(without);
@@ -212,20 +211,26 @@ fn judge(ended: &Ended) -> Came {
         ),
     };
     let with = |text: &str| if text.is_empty() { how.clone() } else { format!("{how}: {text}") };
+    let signal = ended.status.and_then(|status| status.signal());
+    if signal == Some(libc::SIGKILL) {
+        return Came::Killed;
+    }
+    let for_asking = signal == Some(libc::SIGSYS);
     match mark {
         Some((FAILED, text)) => Came::Failed(text),
         Some((AT_PANIC, text)) => {
             let spoken = text.contains(LAST_WORDS);
-            match ended.status.and_then(|status| status.signal()) {
+            match signal {
                 Some(signal) if spoken && signal != libc::SIGSYS => Came::Through,
                 _ => Came::Failed(format!("its panic path {}", with(&text))),
             }
         }
-        Some((AT_LISTENER, _)) => Came::DiedAtListener,
-        Some((AT_TIMER, _)) => Came::DiedAtTimer,
+        Some((AT_LISTENER, _)) if for_asking => Came::DiedAtListener,
+        Some((AT_TIMER, _)) if for_asking => Came::DiedAtTimer,
         Some((AT_SCRIPT, text)) => Came::Failed(format!("its work {}", with(&text))),
         Some((step, text)) => match Layer::ALL.get(usize::from(step)) {
-            Some(layer) => Came::DiedAt(*layer, with(&text)),
+            Some(layer) if for_asking => Came::DiedAt(*layer, with(&text)),
+            Some(layer) => Came::Failed(format!("{} with the layer {layer}", with(&text))),
             None => Came::Failed(with(&text)),
         },
         None => Came::Failed(format!("it {}", with(&String::from_utf8_lossy(&ended.said)))),
@@ -237,7 +242,6 @@ fn signal_name(signal: i32) -> String {
         libc::SIGSYS => "SIGSYS, a system call that is not permitted".to_owned(),
         libc::SIGSEGV => "SIGSEGV".to_owned(),
         libc::SIGABRT => "SIGABRT".to_owned(),
-        libc::SIGKILL => "SIGKILL".to_owned(),
         other => format!("signal {other}"),
     }
 }
