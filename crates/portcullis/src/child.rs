@@ -39,6 +39,7 @@ pub(crate) fn try_out(patience: Duration, work: impl FnOnce(&OwnedFd)) -> io::Re
             // Unwinding must not carry a panic of the copy into what the original was doing.
             let _never_back = EndOfCopy;
             drop(read);
+            end_with_parent();
             let _ = rustix::stdio::dup2_stderr(&write);
             work(&write);
             sys::exit_now(0)
@@ -48,6 +49,13 @@ pub(crate) fn try_out(patience: Duration, work: impl FnOnce(&OwnedFd)) -> io::Re
             watch(child, &read, patience)
         }
     }
+}
+
+/// Has the kernel end the copy when the original ends, so that it holds nothing (locks, above all) for longer. The kernel
+/// forgets it when the user changes, so it is said again then. Elsewhere than on Linux the copy ends when its work does.
+pub(crate) fn end_with_parent() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
 }
 
 /// Ends the copy whichever way it leaves.

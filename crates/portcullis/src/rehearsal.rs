@@ -140,7 +140,10 @@ impl Sandbox {
                 let _ = rustix::io::write(said, &[MARK, what]);
             };
             // Layers are told by their place in the list.
-            let mut at = |layer: Layer| tell(u8::try_from(layer as usize).unwrap_or(0));
+            let mut at = |layer: Layer| {
+                child::end_with_parent();
+                tell(u8::try_from(layer as usize).unwrap_or(0));
+            };
             if !self.no_listener && !self.is_left_out(Layer::Seccomp) {
                 tell(AT_LISTENER);
                 os::ask_for_listener();
