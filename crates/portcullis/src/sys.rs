@@ -212,6 +212,9 @@ mod linux {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
     }
 
+    /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of `linux/seccomp.h`.
+    const NEW_LISTENER: c_uint = 1 << 3;
+
     /// A filter in the form the kernel takes. Made beforehand: putting it in place takes no memory.
     #[derive(Debug)]
     pub(crate) struct Program(Vec<libc::sock_filter>);
@@ -257,8 +260,6 @@ mod linux {
     /// answered (Linux 5.0; `EBUSY` if there is one in the tree of filters already).
     #[cfg_attr(target_pointer_width = "32", expect(clippy::useless_conversion, reason = "elsewhere a long is longer"))]
     pub(crate) fn set_filter_with_listener(program: &Program) -> io::Result<OwnedFd> {
-        /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of `linux/seccomp.h`.
-        const NEW_LISTENER: c_uint = 1 << 3;
         let listener = program
             .lend(|program| seccomp(libc::SECCOMP_SET_MODE_FILTER, NEW_LISTENER, ptr::from_ref(program).cast()))?;
         let listener = i32::try_from(listener).map_err(|_| os_error(libc::EBADF))?;
@@ -355,6 +356,11 @@ mod linux {
             *digit = b"0123456789abcdef"[(value & 15) as usize];
             value >>= 4;
         }
+    }
+
+    /// Asks for a filter with a listener and gives none: `EFAULT`, by the same operation and flag.
+    pub(crate) fn ask_for_listener() -> io::Result<()> {
+        seccomp(libc::SECCOMP_SET_MODE_FILTER, NEW_LISTENER, ptr::null()).map(drop)
     }
 
     /// Whether the kernel knows an action that filters return (Linux 4.14).

@@ -239,8 +239,10 @@ impl Crew {
 
     /// Waits for the next thing to happen, at most for `timeout`.
     pub(crate) fn next(&mut self, timeout: Option<Duration>) -> Result<Event> {
+        // One deadline, however often a role has something to be answered meanwhile.
+        let until = timeout.map(|timeout| Instant::now() + timeout);
         loop {
-            let (ready, sources) = self.poll(timeout)?;
+            let (ready, sources) = self.poll(until.map(|until| until.saturating_duration_since(Instant::now())))?;
             let Some(first) = ready.first().and_then(|at| sources.get(*at)) else { return Ok(Event::Nothing) };
             match *first {
                 Source::Signal => {

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::roles::Role;
 
-/// Records that one run writes at most.
+/// Records of refused calls that one run writes at most; at its end, those of them once more that happened again.
 const MOST: usize = 100;
 
 /// The first line of the file: what it is.
@@ -235,10 +235,13 @@ impl Records {
     }
 
     fn record(&mut self, role: Role, what: What) -> Option<Record> {
-        if self.written >= MOST {
-            return None;
+        // What is lowered or ended happens once to each role, and is never left out.
+        if matches!(what, What::Refused { .. }) {
+            if self.written >= MOST {
+                return None;
+            }
+            self.written += 1;
         }
-        self.written += 1;
         let record =
             Record { time: crate::commands::now(), role: role.name().to_owned(), what, machine: self.machine.clone() };
         self.write(&record);

@@ -64,7 +64,7 @@ pub(crate) const UNUSED: &[Reason] = &[
     reason(&["getsockname", "getpeername", "shutdown"], "the ends of a socket that is held; std asks for them"),
     reason(&["open", "creat", "rename", "mkdir", "rmdir", "link", "unlink", "symlink"], "older forms of those with a directory in front, which C libraries still make; beneath the same directories"),
     reason(&["renameat2"], "the power of `renameat`"),
-    reason(&["renameat", "mkdirat", "linkat", "symlinkat"], "one power: names in the directories of the role. Who may rename can also remove"),
+    reason(&["mkdirat", "linkat", "symlinkat"], "one power: names in the directories of the role. Who may rename can also remove"),
     reason(&["lseek", "pread64", "pwrite64", "preadv", "pwritev", "preadv2", "pwritev2"], "part of writing a file"),
     reason(&["ftruncate", "fallocate", "flock", "fchmod", "fchown"], "part of writing a file; set-id bits are never set"),
 ];

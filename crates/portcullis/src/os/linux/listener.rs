@@ -47,7 +47,10 @@ impl Listener {
     pub fn answer(&self) -> io::Result<Option<Refused>> {
         let mut entry = [PollFd::from_borrowed_fd(self.descriptor.as_fd(), PollFlags::IN)];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        rustix::event::poll(&mut entry, Some(&now))?;
+        match rustix::event::poll(&mut entry, Some(&now)) {
+            Err(Errno::INTR) => return Ok(None),
+            looked => looked?,
+        };
         match entry[0].revents() {
             found if found.contains(PollFlags::IN) => {}
             found if found.is_empty() => return Ok(None),

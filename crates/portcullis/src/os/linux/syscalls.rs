@@ -48,6 +48,11 @@ impl Filter {
 
     /// Puts it in force. Says what holds, and how many calls are left.
     pub(super) fn install(self, sandbox: &Sandbox, hand_off: Option<HandOff<'_>>) -> (Outcome, usize) {
+        let silent = if sandbox.no_listener && hand_off.is_some() {
+            "; refused calls are not told of: whoever asks for that here is ended"
+        } else {
+            ""
+        };
         let hand_off = hand_off.filter(|_| !sandbox.no_listener);
         // The filter knows its process by number: a copy of it is another.
         let current = if self.process == own_process() { Ok(self) } else { Self::new(sandbox) };
@@ -58,7 +63,7 @@ impl Filter {
         let outcome = match (&sandbox.naming, sandbox.strength, hand_off) {
             (Some(_), _, _) => filter.install_naming(),
             (None, Strength::Full | Strength::Executable, Some(hand_off)) => filter.install_notifying(&hand_off),
-            (None, Strength::Full | Strength::Executable, None) => filter.install_plain(""),
+            (None, Strength::Full | Strength::Executable, None) => filter.install_plain(silent),
             (None, Strength::HardOnly, _) => match filter.install_plain("") {
                 Outcome::Enforced(text) => Outcome::Partial(format!(
                     "only what no honest library does is refused, as a rehearsal showed: {text}"
@@ -182,8 +187,9 @@ pub(super) fn offered() -> Outcome {
 pub(crate) fn ask_for_listener() {
     /// `SECCOMP_RET_USER_NOTIF` of `linux/seccomp.h`.
     const NOTIFY: u32 = 0x7fc0_0000;
-    // The answer is of no matter: the call that is to come finds out for itself.
+    // The answers are of no matter: the call that is to come finds out for itself.
     let _ = sys::knows_action(NOTIFY);
+    let _ = sys::ask_for_listener();
 }
 
 /// Puts a filter in force that permits everything: whether there can be any.
