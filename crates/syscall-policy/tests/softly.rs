@@ -58,6 +58,10 @@ fn what_is_made_and_what_ends_the_process_is_the_same_in_all_modes() {
     for arch in ARCHES {
         for (name, policy) in roles::all().into_iter().step_by(3) {
             for soft in modes() {
+                if soft == Soft::Allow && name.ends_with("coarse") {
+                    // Where nothing is refused there is nothing to be answered alike: it is the other policy.
+                    continue;
+                }
                 let other = policy.clone().softly(soft.clone());
                 let numbers = arch.table().iter().map(|(_, number)| number).chain([9_999, 0x4000_0000]);
                 for (number, args) in numbers.flat_map(|number| ARGS.iter().map(move |args| (number, args))) {
