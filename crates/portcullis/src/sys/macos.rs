@@ -7,6 +7,7 @@ use std::ptr;
 use super::check;
 
 // `sandbox.h`, which the libc crate leaves out. The functions are in libSystem, which every program is linked with.
+// SAFETY: the signatures are those of the header.
 unsafe extern "C" {
     /// Puts a profile in force: with no flags, the text of one. On failure the last argument is set to a text.
     fn sandbox_init(profile: *const c_char, flags: u64, error: *mut *mut c_char) -> c_int;
