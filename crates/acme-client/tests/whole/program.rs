@@ -154,6 +154,12 @@ fn start(user: As) -> Command {
     command
 }
 
+/// The program as it was built: cargo's, or the one that the environment names, for tests that are run where nothing is
+/// built.
+pub(crate) fn built() -> PathBuf {
+    std::env::var_os("ACME_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_acme-client").into(), PathBuf::from)
+}
+
 /// A copy of the program where everybody can start it, for the directory it is built in may be private.
 pub(crate) fn binary() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
@@ -163,7 +169,7 @@ pub(crate) fn binary() -> &'static Path {
         fs::create_dir_all(&path).expect("made");
         fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
         let copy = path.join("acme-client");
-        fs::copy(env!("CARGO_BIN_EXE_acme-client"), &copy).expect("copied");
+        fs::copy(built(), &copy).expect("copied");
         fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
         copy
     })
