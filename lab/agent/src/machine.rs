@@ -112,15 +112,15 @@ fn loopback() -> Result<(), String> {
 
 #[expect(unsafe_code, reason = "no library has a safe way to do this")]
 fn up(socket: &std::net::UdpSocket) -> std::io::Result<()> {
-    use std::os::fd::AsRawFd as _;
+    // `SIOCSIFFLAGS`, which is the same number on all architectures.
+    type SetFlags = rustix::ioctl::Setter<0x8914, libc::ifreq>;
     // SAFETY: all zeros is a valid ifreq: names and addresses of no bytes.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     for (at, byte) in request.ifr_name.iter_mut().zip(*b"lo") {
         *at = libc::c_char::from_ne_bytes([byte]);
     }
-    let flags = libc::IFF_UP | libc::IFF_RUNNING;
-    request.ifr_ifru.ifru_flags = libc::c_short::try_from(flags).unwrap_or(libc::c_short::MAX);
-    // SAFETY: the request is one of an interface's flags, lives through the call, and is only read by it.
-    let result = unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCSIFFLAGS.into(), &raw const request) };
-    if result == 0 { Ok(()) } else { Err(std::io::Error::last_os_error()) }
+    request.ifr_ifru.ifru_flags =
+        libc::c_short::try_from(libc::IFF_UP | libc::IFF_RUNNING).unwrap_or(libc::c_short::MAX);
+    // SAFETY: the number takes an ifreq, whose flags are set; the kernel only reads it.
+    unsafe { rustix::ioctl::ioctl(socket, SetFlags::new(request)) }.map_err(Into::into)
 }
