@@ -1,2 +1,137 @@
-//! The lab.
-fn main() {}
+//! The lab: the whole program over architectures, C libraries and kernels, on one machine, by one command; and releases, which are
+//! made by the same builds.
+
+mod cells;
+mod child;
+mod cross;
+mod debian;
+mod error;
+mod initramfs;
+mod kernel;
+mod library;
+mod outcome;
+mod place;
+mod plan;
+mod qemu;
+mod run;
+mod table;
+
+use std::process::ExitCode;
+use std::time::Instant;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::cells::{Cells, Machine};
+use crate::error::{Error, Result};
+use crate::place::Place;
+use crate::run::Wanted;
+
+/// Tasks that take more than cargo.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", disable_help_subcommand = true, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Run the program over architectures, C libraries and kernels (lab/cells.toml)
+    Lab(Lab),
+}
+
+#[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
+struct Lab {
+    /// Run the handful of cells that every change has to pass
+    #[arg(long)]
+    smoke: bool,
+    /// Run this cell, or all cells of this machine (may be given several times)
+    #[arg(long, value_name = "NAME")]
+    cell: Vec<String>,
+    /// Run this case only (may be given several times)
+    #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(plan::CASES))]
+    case: Vec<String>,
+    /// Machines at a time [default: one for each processor]
+    #[arg(long, value_name = "NUMBER")]
+    jobs: Option<usize>,
+    /// Fetch packages anew
+    #[arg(long)]
+    refresh: bool,
+    /// Show what there is, and run nothing
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let result = Place::find().and_then(|place| match cli.task {
+        Task::Lab(lab) => self::lab(&place, &lab),
+    });
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&format!("lab: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "results are for whoever called")]
+fn say(text: &str) {
+    println!("{text}");
+}
+
+#[expect(clippy::print_stderr, reason = "this is a program for a terminal")]
+fn complain(text: &str) {
+    eprintln!("{text}");
+}
+
+/// Runs cells, and says what came of them. Whether all is well.
+fn lab(place: &Place, options: &Lab) -> Result<bool> {
+    let cells = Cells::read(&place.source.join("lab/cells.toml"))?;
+    let machines = wanted(&cells, options)?;
+    if options.list {
+        machines.iter().flat_map(|machine| &machine.cells).for_each(|cell| say(&cell.name));
+        return Ok(true);
+    }
+    if options.refresh {
+        let _lock = place.lock()?;
+        debian::Suite::forget(place)?;
+    }
+    let cases: Vec<&str> = plan::CASES
+        .into_iter()
+        .filter(|case| options.case.is_empty() || options.case.iter().any(|wanted| wanted == case))
+        .collect();
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let jobs = options.jobs.unwrap_or(cores);
+    let started = Instant::now();
+    let results = run::run(place, &cells, &machines, &Wanted { cases: cases.clone(), jobs, report: None }, &|line| {
+        complain(line)
+    })?;
+    say(&table::text(&results, &cases));
+    say(&format!("It took {:.0} s.", started.elapsed().as_secs_f64()));
+    Ok(table::counts(&results).1 == 0)
+}
+
+/// The machines with the cells that are wanted.
+fn wanted(cells: &Cells, options: &Lab) -> Result<Vec<Machine>> {
+    for name in &options.cell {
+        let known = cells
+            .machines
+            .iter()
+            .any(|machine| machine.name == *name || machine.cells.iter().any(|cell| cell.name == *name));
+        if !known {
+            return Err(Error::new(format!("there is no cell or machine called {name}; --list shows them")));
+        }
+    }
+    let machines = cells.machines.iter().filter_map(|machine| {
+        machine.with(|cell| {
+            let named =
+                options.cell.is_empty() || options.cell.iter().any(|name| *name == cell.name || *name == machine.name);
+            named && (cell.smoke || !options.smoke)
+        })
+    });
+    Ok(machines.collect())
+}
