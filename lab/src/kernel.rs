@@ -59,7 +59,9 @@ pub(crate) fn have(place: &Place, boot: &Boot) -> Result<Kernel> {
 
 /// Whether this is the package of one kernel, and not one that follows the newest.
 fn names_a_version(package: &str) -> bool {
-    package.strip_prefix("linux-image-").is_some_and(|rest| rest.starts_with(|first: char| first.is_ascii_digit()))
+    // `686-pae` is a kind of processor.
+    let rest = package.strip_prefix("linux-image-").and_then(|rest| rest.split_once('.'));
+    rest.is_some_and(|(first, _)| !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The image beneath a directory.
@@ -111,12 +113,6 @@ fn payload(image: Vec<u8>, scratch: &Path) -> Result<Vec<u8>> {
         return Err(Error::new(format!("{program}: {}", String::from_utf8_lossy(&output.stderr))));
     }
     Ok(output.stdout)
-}
-
-/// The kernel that the lab is run on.
-pub(crate) fn own() -> Result<String> {
-    let said = child::output(Command::new("uname").arg("-r"))?;
-    Ok(String::from_utf8_lossy(&said).trim().to_owned())
 }
 
 #[cfg(test)]

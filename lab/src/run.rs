@@ -1,6 +1,7 @@
 //! Runs: what is missing is fetched and built, machines are started, what they tell is collected.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -153,18 +154,18 @@ fn stock(place: &Place, cells: &Cells, machines: &[Machine], tell: &(dyn Fn(&str
     }
     for cell in machines.iter().flat_map(|machine| &machine.cells) {
         let name = recipe(cells, cell);
-        if !stock.programs.contains_key(&name) {
-            let had = cross::built(place, &name, tell);
+        if let Entry::Vacant(vacant) = stock.programs.entry(name) {
+            let had = cross::built(place, vacant.key(), tell);
             say(had.as_ref().map(drop).map_err(Clone::clone));
-            stock.programs.insert(name, had);
+            vacant.insert(had);
         }
     }
     for machine in machines {
         let target = agent_target(cells, machine);
-        if !stock.agents.contains_key(&target) {
-            let had = cross::agent(place, &target, tell);
+        if let Entry::Vacant(vacant) = stock.agents.entry(target) {
+            let had = cross::agent(place, vacant.key(), tell);
             say(had.as_ref().map(drop).map_err(Clone::clone));
-            stock.agents.insert(target, had);
+            vacant.insert(had);
         }
     }
     stock
