@@ -5,7 +5,6 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::cells::Boot;
-use crate::child;
 use crate::debian::{self, Suite};
 use crate::error::{At as _, Error, Result};
 use crate::place::Place;

@@ -13,16 +13,19 @@ mod outcome;
 mod place;
 mod plan;
 mod qemu;
+mod replay;
+mod results;
 mod run;
 mod table;
 
-use std::process::ExitCode;
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
 use std::time::Instant;
 
 use clap::{Args, Parser, Subcommand};
 
 use crate::cells::{Cells, Machine};
-use crate::error::{Error, Result};
+use crate::error::{At as _, Error, Result};
 use crate::place::Place;
 use crate::run::Wanted;
 
@@ -43,6 +46,8 @@ enum Task {
 #[derive(Debug, Args)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Lab {
+    #[command(subcommand)]
+    task: Option<LabTask>,
     /// Run the handful of cells that every change has to pass
     #[arg(long)]
     smoke: bool,
@@ -61,6 +66,19 @@ struct Lab {
     /// Show what there is, and run nothing
     #[arg(long)]
     list: bool,
+    /// Write lab/RESULTS.md. It is about everything, so nothing can be left out
+    #[arg(long, conflicts_with_all = ["smoke", "cell", "case", "list"])]
+    write: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum LabTask {
+    /// Try what a user's report tells of in the cell that is nearest to the user's machine
+    Replay {
+        /// What `acme-client sandbox report --json` printed there
+        #[arg(value_name = "REPORT.json")]
+        report: PathBuf,
+    },
 }
 
 fn main() -> ExitCode {
@@ -91,6 +109,9 @@ fn complain(text: &str) {
 /// Runs cells, and says what came of them. Whether all is well.
 fn lab(place: &Place, options: &Lab) -> Result<bool> {
     let cells = Cells::read(&place.source.join("lab/cells.toml"))?;
+    if let Some(LabTask::Replay { report }) = &options.task {
+        return replay::replay(place, &cells, report, &|line| say(line), &|line| complain(line));
+    }
     let machines = wanted(&cells, options)?;
     if options.list {
         machines.iter().flat_map(|machine| &machine.cells).for_each(|cell| say(&cell.name));
@@ -111,7 +132,14 @@ fn lab(place: &Place, options: &Lab) -> Result<bool> {
         complain(line)
     })?;
     say(&table::text(&results, &cases));
-    say(&format!("It took {:.0} s.", started.elapsed().as_secs_f64()));
+    let seconds = started.elapsed().as_secs_f64();
+    say(&format!("It took {seconds:.0} s."));
+    if options.write {
+        let when = child::output(Command::new("date").args(["-u", "+%Y-%m-%d"]))?;
+        let path = place.source.join("lab/RESULTS.md");
+        let page = results::page(&cells, &results, &cases, seconds, String::from_utf8_lossy(&when).trim());
+        std::fs::write(&path, page).at(&path)?;
+    }
     Ok(table::counts(&results).1 == 0)
 }
 
