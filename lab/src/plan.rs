@@ -24,10 +24,12 @@ pub(crate) struct Plan {
 }
 
 #[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
 struct Entry {
     name: String,
     root: PathBuf,
     programs: PathBuf,
+    without_seccomp: bool,
     environment: BTreeMap<&'static str, String>,
     cases: Vec<Case>,
 }
@@ -79,6 +81,7 @@ impl Plan {
             name: cell.name.clone(),
             root: root.to_owned(),
             programs: programs.to_owned(),
+            without_seccomp: declared.is_some_and(|declared| !declared.seccomp),
             environment,
             cases: cases.iter().map(case).collect(),
         });

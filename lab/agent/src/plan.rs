@@ -25,6 +25,8 @@ pub(crate) struct Cell {
     pub(crate) root: PathBuf,
     /// The directory of programs, which is at `/t` in the root.
     pub(crate) programs: PathBuf,
+    /// Whether the kernel is to be one without filters of system calls.
+    pub(crate) without_seccomp: bool,
     /// What is in the environment, and nothing else.
     pub(crate) environment: BTreeMap<String, String>,
     /// What is run.

@@ -67,7 +67,8 @@ pub(crate) fn case(cell: &Cell, case: &Case, root: &Path) {
 fn start(cell: &Cell, case: &Case, root: &Path) -> std::io::Result<Child> {
     let own = std::env::current_exe()?;
     let mut command = Command::new(own);
-    command.arg("enter").arg(root).args(&case.command).env_clear().envs(&cell.environment);
+    command.arg(if cell.without_seccomp { "enter-without-seccomp" } else { "enter" });
+    command.arg(root).args(&case.command).env_clear().envs(&cell.environment);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     // A group of its own, so that it can be ended with all that it started.
     std::os::unix::process::CommandExt::process_group(&mut command, 0);
