@@ -5,10 +5,13 @@ mod cells;
 mod child;
 mod cross;
 mod debian;
+mod dist;
+mod elf;
 mod error;
 mod initramfs;
 mod kernel;
 mod library;
+mod others;
 mod outcome;
 mod place;
 mod plan;
@@ -41,6 +44,16 @@ struct Cli {
 enum Task {
     /// Run the program over architectures, C libraries and kernels (lab/cells.toml)
     Lab(Lab),
+    /// Build the programs that are released, static ones for every architecture, into dist/
+    Dist(dist::Dist),
+    /// Build what the cells of these targets run, without running anything
+    Build {
+        /// A target, with the oldest version of glibc behind a dot, or +dynamic behind musl
+        #[arg(required = true)]
+        target: Vec<String>,
+    },
+    /// Check and link what is for systems other than Linux, which is never run
+    Others,
 }
 
 #[derive(Debug, Args)]
@@ -85,6 +98,9 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let result = Place::find().and_then(|place| match cli.task {
         Task::Lab(lab) => self::lab(&place, &lab),
+        Task::Dist(dist) => dist::run(&place, &dist, &say),
+        Task::Build { target } => build(&place, &target),
+        Task::Others => others::run(&place, &say),
     });
     match result {
         Ok(true) => ExitCode::SUCCESS,
@@ -104,6 +120,22 @@ fn say(text: &str) {
 #[expect(clippy::print_stderr, reason = "this is a program for a terminal")]
 fn complain(text: &str) {
     eprintln!("{text}");
+}
+
+/// Builds for targets, one after the other. One that fails does not keep the others from being built.
+fn build(place: &Place, targets: &[String]) -> Result<bool> {
+    let _lock = place.lock()?;
+    let mut well = true;
+    for target in targets {
+        match cross::built(place, target, &complain) {
+            Ok(built) => say(&format!("{target}: {}", built.directory.display())),
+            Err(error) => {
+                well = false;
+                complain(&error.to_string());
+            }
+        }
+    }
+    Ok(well)
 }
 
 /// Runs cells, and says what came of them. Whether all is well.
