@@ -78,7 +78,9 @@ fn fast_open(name: &str, to: SocketAddr) -> Got {
 fn send_message(name: &str, socket: usize, address: &[u8], flags: usize) -> crate::call::Called {
     let byte = [0x78_u8];
     let vector = [at(&byte), 1];
-    let header = [at(address), address.len(), at(&vector), 1, 0, 0, 0, 0];
+    // An int at the beginning of a word.
+    let length = if cfg!(target_endian = "big") { address.len() << (usize::BITS - 32) } else { address.len() };
+    let header = [at(address), length, at(&vector), 1, 0, 0, 0, 0];
     if name == "sendmmsg" {
         call(name, &[socket, at(&header), 1, flags])
     } else {
@@ -234,8 +236,11 @@ pub(crate) const ALL: &[Attempt] = &[
     })).only(dials).unclaimed(no_hosts),
     Attempt::refused("filter-on-own-socket", "its own code in the kernel, on a socket", &[EPERM], |_| with_socket(libc::SOCK_DGRAM, |socket| {
         // One instruction: take all.
-        let code = [[6_u8, 0, 0, 0, 0xff, 0xff, 0, 0]];
-        let program = [1_usize, at(&code)];
+        let [code, taken] = [6_u16, 0xffff].map(u16::to_ne_bytes);
+        let code = [[code[0], code[1], 0, 0, taken[0], taken[1], taken[0], taken[1]]];
+        // A short at the beginning of a word.
+        let length = if cfg!(target_endian = "big") { 1 << (usize::BITS - 16) } else { 1_usize };
+        let program = [length, at(&code)];
         got(call("setsockopt", &[socket, 1, 26, at(&program), size_of_val(&program)]))
     })).only(dials).unclaimed(|_| Some("options of sockets are not told apart: a classic filter on one's own socket gives no power")),
 
@@ -263,10 +268,10 @@ pub(crate) const ALL: &[Attempt] = &[
 /// Whether one of the descriptors is a regular file: sealed roles that work with none hold none.
 fn held_files() -> Got {
     for descriptor in descriptors() {
-        // struct stat: the mode is after device and inode, and on most architectures after the number of links.
+        // struct stat is the C library's where words have 64 bits; the mode is in another place on each architecture.
         let mut stat = [0_u32; 64];
         if let Some(Ok(_)) = call("fstat", &[descriptor, at_mut(&mut stat)]) {
-            let mode = stat[if cfg!(any(target_arch = "aarch64", target_arch = "riscv64")) { 4 } else { 6 }];
+            let mode = stat[std::mem::offset_of!(libc::stat, st_mode) / size_of::<u32>()];
             if mode & 0o170_000 == 0o100_000 {
                 return Got::Won(format!("descriptor {descriptor} is a file"));
             }

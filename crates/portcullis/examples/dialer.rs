@@ -4,9 +4,9 @@
 
 use std::error::Error;
 use std::io::{Read, Write};
-use std::net::{Ipv4Addr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, TcpListener};
 
-use portcullis::{Layer, Outcome, Promise, Sandbox};
+use portcullis::{Layer, Outcome, Promise, Sandbox, sockets};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
@@ -22,7 +22,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         .seal()?;
     writeln!(std::io::stderr(), "{report}")?;
 
-    let mut stream = TcpStream::connect(address)?;
+    // With some C libraries, std makes sockets in a way that filters cannot check.
+    let mut stream = sockets::connect(address)?;
     stream.write_all(b"hello")?;
     let mut accepted = listener.accept()?.0;
     let mut bytes = [0; 5];
@@ -32,6 +33,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     // Ports are limited by Landlock of Linux 6.7 and later, and by Seatbelt.
     let limited = matches!(report.outcome(Layer::PATHS), Some(Outcome::Enforced(_)))
         && matches!(Layer::PATHS, Layer::Landlock | Layer::Seatbelt);
-    assert!(TcpStream::connect(other).is_err() || !limited);
+    assert!(sockets::connect(other).is_err() || !limited);
     Ok(())
 }

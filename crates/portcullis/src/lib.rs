@@ -113,6 +113,9 @@
 //! - Linux: a promise to use paths is limited to directories by Landlock alone, and by the empty root with root; without
 //!   either it covers what the user may do. Who may [read](Promise::ReadPath) can look at attributes of files (`stat`)
 //!   wherever paths lead.
+//! - Linux: on 32-bit x86 and s390x, std with glibc makes sockets by a call that hides its arguments from filters
+//!   (`socketcall`), and that is refused: use [`sockets`]. What is done with a socket that exists may go by that call; a TCP
+//!   connection that is opened by sending (`MSG_FASTOPEN`), which limits of ports do not cover, is refused elsewhere only.
 //! - Linux: on s390x, `mmap` hides its arguments from filters: there executable memory is refused by mdwe alone.
 //! - Everywhere: a promise to [connect](Promise::Connect) covers all addresses. Ports can be limited on Linux and macOS, hosts
 //!   nowhere.
@@ -159,6 +162,7 @@ mod refused;
 mod rehearsal;
 mod report;
 mod sandbox;
+pub mod sockets;
 mod sys;
 
 pub use error::Error;

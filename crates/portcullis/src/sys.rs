@@ -165,6 +165,18 @@ fn check(result: libc::c_int) -> io::Result<libc::c_int> {
     if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
 }
 
+/// What a socket carries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    Stream,
+    Datagrams,
+}
+
+#[cfg(not(target_os = "linux"))]
+mod sockets;
+#[cfg(not(target_os = "linux"))]
+pub(crate) use sockets::*;
+
 #[cfg(any(target_os = "openbsd", target_os = "freebsd", target_os = "macos"))]
 mod credentials;
 #[cfg(any(target_os = "openbsd", target_os = "freebsd", target_os = "macos"))]
@@ -192,9 +204,11 @@ pub(crate) use linux::*;
 mod linux {
     use std::ffi::{c_int, c_long, c_uint, c_ulong, c_void};
     use std::io;
+    use std::net::IpAddr;
     use std::os::fd::{AsFd, AsRawFd as _, FromRawFd as _, OwnedFd};
     use std::ptr;
 
+    use super::Kind;
     use syscall_policy::{Arch, Instruction};
 
     /// The number of a call, or ENOSYS.
@@ -210,6 +224,51 @@ mod linux {
 
     fn check(result: c_long) -> io::Result<c_long> {
         if result == -1 { Err(io::Error::last_os_error()) } else { Ok(result) }
+    }
+
+    /// A socket by socket(2) itself, not by whatever the C library makes of it. Where there is no such call, or its number is
+    /// not known, the C library knows another way.
+    #[cfg_attr(target_pointer_width = "32", expect(clippy::useless_conversion, reason = "elsewhere a long is longer"))]
+    pub(crate) fn socket(family_of: IpAddr, kind: Kind, waits: bool) -> io::Result<OwnedFd> {
+        let family = if family_of.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 };
+        let kind = match kind {
+            Kind::Stream => libc::SOCK_STREAM,
+            Kind::Datagrams => libc::SOCK_DGRAM,
+        };
+        let kind = kind | libc::SOCK_CLOEXEC | if waits { 0 } else { libc::SOCK_NONBLOCK };
+        let by_number = number("socket").and_then(|number| {
+            // SAFETY: the call takes three numbers and makes a descriptor; it reads and writes no memory.
+            check(unsafe { libc::syscall(number, family, kind, 0 as c_int) })
+        });
+        let made = match by_number {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+                // SAFETY: as above.
+                super::check(unsafe { libc::socket(family, kind, 0) })?
+            }
+            made => i32::try_from(made?).map_err(|_| os_error(libc::EBADF))?,
+        };
+        // SAFETY: the descriptor is new, and nobody else knows of it.
+        Ok(unsafe { OwnedFd::from_raw_fd(made) })
+    }
+
+    /// Sets `TCP_NODELAY` by setsockopt(2) itself, as [`socket`] does.
+    pub(crate) fn set_no_delay(socket: impl AsFd) -> io::Result<()> {
+        let socket = socket.as_fd().as_raw_fd();
+        let on: c_int = 1;
+        let (level, option, size) = (libc::IPPROTO_TCP, libc::TCP_NODELAY, size_of::<c_int>());
+        let by_number = number("setsockopt").and_then(|number| {
+            // SAFETY: this option is an int, which the kernel reads from `on`; it lives through the call.
+            check(unsafe { libc::syscall(number, socket, level, option, ptr::from_ref(&on), size) })
+        });
+        match by_number {
+            Err(error) if error.raw_os_error() == Some(libc::ENOSYS) => {
+                let size = libc::socklen_t::try_from(size).map_err(|_| os_error(libc::EINVAL))?;
+                // SAFETY: as above.
+                super::check(unsafe { libc::setsockopt(socket, level, option, ptr::from_ref(&on).cast(), size) })
+                    .map(drop)
+            }
+            set => set.map(drop),
+        }
     }
 
     /// `SECCOMP_FILTER_FLAG_NEW_LISTENER` of `linux/seccomp.h`.

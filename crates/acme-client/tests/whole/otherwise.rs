@@ -11,6 +11,9 @@ use std::sync::OnceLock;
 use crate::program::{As, Program, Ran, binary};
 use crate::scene::Scene;
 
+/// What a compiler is told, so that its libraries are of the program's kind: that of a 64-bit machine runs 32-bit programs.
+pub(crate) const MACHINE: &[&str] = if cfg!(target_arch = "x86") { &["-m32"] } else { &[] };
+
 const ROLES: [&str; 6] = ["net", "dial", "account", "key", "challenge", "store"];
 
 #[test]
@@ -123,6 +126,7 @@ fn build(name: &str) -> PathBuf {
     let library = binary().with_file_name(format!("{name}.so"));
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     let mut command = Command::new(&compiler);
+    command.args(MACHINE);
     command.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-fno-builtin", "-fPIC", "-shared", "-o"]);
     command.arg(&library);
     for source in [&format!("{name}.c"), "allocator.c", "tally.c"] {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::otherwise::MACHINE;
 use crate::program::{As, Program};
 use crate::scene::Scene;
 
@@ -28,7 +29,7 @@ void *malloc(size_t size) {
 fn curious(program: &Program) -> Option<PathBuf> {
     let source = program.file("curious.c", CURIOUS);
     let library = program.path("curious.so");
-    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
+    let built = Command::new("cc").args(MACHINE).args(["-shared", "-fPIC", "-o"]).arg(&library).arg(source).output();
     let built = built.is_ok_and(|output| output.status.success());
     if !built || cfg!(not(target_env = "gnu")) {
         eprintln!("not tested: records of refused calls, which take a C compiler and glibc to be provoked");

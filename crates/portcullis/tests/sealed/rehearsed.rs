@@ -21,7 +21,7 @@ fn rehearsed(sandbox: Sandbox, script: &mut dyn FnMut() -> Result<(), String>) -
 }
 
 fn socket() -> Result<(), String> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::STREAM, None);
+    let socket = portcullis::sockets::stream(std::net::Ipv4Addr::LOCALHOST.into());
     socket.map(drop).map_err(|error| format!("no socket: {error}"))
 }
 
@@ -183,7 +183,7 @@ pub(crate) fn told_of(_: &[String]) {
     assert_eq!(of("prctl").expect("the setting").arguments[0], "4");
     assert!(of("sendmsg").is_none() && of("seccomp").is_none(), "{told:?}");
     if of("socket").is_none() {
-        assert!(cannot_be_tested(&report, Layer::Seccomp) || cfg!(target_arch = "x86"), "{told:?}");
+        assert!(cannot_be_tested(&report, Layer::Seccomp), "{told:?}");
     }
 }
 
@@ -191,12 +191,13 @@ pub(crate) fn told_of(_: &[String]) {
 pub(crate) fn listened_to_already(_: &[String]) {
     let Some(arch) = Arch::native() else { return };
     let program = compile(&Policy::new(Class::ALL.iter().copied()), arch);
+    // Made first, since the outer filter may refuse what the C library makes it by.
+    let (here, there) = UnixStream::pair().expect("a pair");
+    here.set_nonblocking(true).expect("a socket that does not block");
     if crate::support::outer_listener(&program).is_err() {
         return note("not tested: two listeners, for there is not even one");
     }
     let sandbox = with(&[Promise::Stdio]).prepare().expect("prepared");
-    let (here, there) = UnixStream::pair().expect("a pair");
-    here.set_nonblocking(true).expect("a socket that does not block");
     let report = sandbox.seal_notifying(there.as_fd(), b"x").expect("sealed");
     assert!(rustix::io::read(&here, &mut [0]).is_err(), "nothing is sent where there is no listener");
     let text = report.outcome(Layer::Seccomp).map_or("", Outcome::text);

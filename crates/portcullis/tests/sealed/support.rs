@@ -66,6 +66,15 @@ pub(crate) fn fails<T: Debug>(result: std::io::Result<T>, errno: i32) {
     }
 }
 
+/// That an operation on sockets fails with this error, or as `socketcall` does where C libraries make it that way.
+#[track_caller]
+pub(crate) fn fails_as_multiplexed<T: Debug>(result: std::io::Result<T>, errno: i32) {
+    let answered = result.as_ref().err().and_then(std::io::Error::raw_os_error);
+    let by_multiplexer = Arch::native().is_some_and(|arch| arch.number("socketcall").is_some());
+    let expected = if by_multiplexer && answered == Some(libc::ENOSYS) { libc::ENOSYS } else { errno };
+    fails(result, expected);
+}
+
 /// Puts a filter with a listener in place as an outer sandbox does, and keeps the listener.
 pub(crate) fn outer_listener(program: &[Instruction]) -> Result<libc::c_long, i32> {
     let mut filter: Vec<libc::sock_filter> =
@@ -101,7 +110,12 @@ pub(crate) fn foreign_gate() {
 
 /// Blocks a signal, by the call itself.
 pub(crate) fn block(signal: i32) {
-    let set = 1_u64 << (signal - 1);
+    // The kernel has its signals in words, of which MIPS has twice as many.
+    const SIGNALS: usize = if cfg!(any(target_arch = "mips", target_arch = "mips64")) { 128 } else { 64 };
+    const WORD: usize = usize::BITS as usize;
+    let mut set = [0_usize; SIGNALS / WORD];
+    let bit = usize::try_from(signal - 1).expect("a signal");
+    set[bit / WORD] = 1 << (bit % WORD);
     let how = usize::try_from(libc::SIG_BLOCK).expect("a small number");
     let result =
         call("rt_sigprocmask", [how, std::ptr::from_ref(&set).expose_provenance(), 0, size_of_val(&set), 0, 0]);

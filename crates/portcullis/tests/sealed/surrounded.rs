@@ -71,6 +71,8 @@ pub(crate) fn an_outer_filter_that_ends_whoever_asks(_: &[String]) {
         .into_iter()
         .fold(Policy::new(Class::ALL.iter().copied()), |policy, call| policy.with_rule(call, end.clone()));
     let policy = policy.with_rule("prctl", options).with_rule("clone", Rule::otherwise(Decision::Allow));
+    // Made first, since the outer filter may refuse what the C library makes it by.
+    let (left, _right) = UnixStream::pair().unwrap();
     outer_filter(&compile(&policy, arch));
 
     let machine = portcullis::machine();
@@ -88,7 +90,6 @@ pub(crate) fn an_outer_filter_that_ends_whoever_asks(_: &[String]) {
     portcullis::set_deadline(Duration::from_secs(60));
     let rehearsed = with(&[Promise::Stdio]).rehearse(&mut || Ok(())).expect("a rehearsal");
     // Whoever asks for a listener is ended, so none is sent.
-    let (left, _right) = UnixStream::pair().unwrap();
     let report = rehearsed.prepare().unwrap().seal_notifying(left.as_fd(), b"?").unwrap();
     note(&report);
     for layer in [Layer::Landlock, Layer::Mdwe] {

@@ -1,12 +1,13 @@
 //! Connecting, without ever waiting longer than it is worth.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+use rustix::net::sockopt;
 
 use crate::error::reason;
 
@@ -26,11 +27,7 @@ pub(crate) fn first(addresses: &[SocketAddr]) -> Result<(OwnedFd, SocketAddr), S
 }
 
 fn one(address: SocketAddr) -> Result<OwnedFd, Errno> {
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    // Requests are written whole; waiting for more to send along would only delay them.
-    sockopt::set_tcp_nodelay(&socket, true)?;
+    let socket = stream(address.ip())?;
     match rustix::net::connect(&socket, &address) {
         Ok(()) => return Ok(socket),
         Err(Errno::INPROGRESS | Errno::INTR) => {}
@@ -47,12 +44,24 @@ fn one(address: SocketAddr) -> Result<OwnedFd, Errno> {
 /// Makes the sockets that dialling takes, without sending anything to anybody: a datagram socket is only told where it would
 /// send to.
 pub(crate) fn try_out(ip: IpAddr) -> Result<(), Errno> {
-    let family = if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let stream = rustix::net::socket_with(family, SocketType::STREAM, flags, None)?;
-    sockopt::set_tcp_nodelay(&stream, true)?;
-    let datagrams = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
-    rustix::net::connect(&datagrams, &SocketAddr::new(ip, super::resolve::PORT))
+    stream(ip)?;
+    rustix::net::connect(datagrams(ip)?, &SocketAddr::new(ip, super::resolve::PORT))
+}
+
+fn stream(ip: IpAddr) -> Result<OwnedFd, Errno> {
+    let socket = portcullis::sockets::stream(ip).map_err(errno)?;
+    // Requests are written whole; waiting for more to send along would only delay them.
+    portcullis::sockets::send_at_once(&socket).map_err(errno)?;
+    Ok(socket)
+}
+
+/// A socket for questions to a resolver.
+pub(crate) fn datagrams(ip: IpAddr) -> Result<OwnedFd, Errno> {
+    portcullis::sockets::datagrams(ip).map_err(errno)
+}
+
+fn errno(error: io::Error) -> Errno {
+    Errno::from_io_error(&error).unwrap_or(Errno::IO)
 }
 
 /// Waits for a socket. `false` when the time is up.

@@ -15,7 +15,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use rustix::event::PollFlags;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+use rustix::net::{RecvFlags, SendFlags};
 
 use crate::error::reason;
 use crate::roles::dial::connect::{self, wait};
@@ -186,11 +186,9 @@ fn over_udp(
     rtype: Rtype,
     query: &[u8],
 ) -> Result<Message<Vec<u8>>, Answer> {
-    let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     // A socket of its own for each question has a port of its own: one more thing that a forger must guess. It is
     // connected, so that the kernel drops what comes from elsewhere.
-    let socket = rustix::net::socket_with(family, SocketType::DGRAM, flags, None)?;
+    let socket = connect::datagrams(server.ip())?;
     rustix::net::connect(&socket, &server)?;
     rustix::net::send(&socket, query, SendFlags::NOSIGNAL)?;
     let until = Instant::now() + PATIENCE;
