@@ -12,9 +12,20 @@
 
 #[path = "cell/demo.rs"]
 mod demo;
-#[expect(dead_code, reason = "this is the program's frame for other tests as well")]
+#[expect(dead_code, reason = "of what the program promises, other tests ask for more")]
+#[path = "common/policies.rs"]
+mod policies;
+#[path = "cell/probe.rs"]
+mod probe;
 #[path = "whole/program.rs"]
 mod program;
+#[path = "cell/raw.rs"]
+mod raw;
+#[expect(dead_code, unused_imports, reason = "this is the scene of other tests as well")]
+#[path = "whole/scene.rs"]
+mod scene;
+#[path = "cell/used.rs"]
+mod used;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::ExitCode;
@@ -45,7 +56,11 @@ struct Case {
     run: fn() -> Result<Told, String>,
 }
 
-const CASES: &[Case] = &[Case { name: "demo", attacks: false, run: demo::run }];
+const CASES: &[Case] = &[
+    Case { name: "demo", attacks: false, run: demo::run },
+    Case { name: "probe", attacks: false, run: probe::run },
+    Case { name: "used", attacks: false, run: used::run },
+];
 
 fn main() -> ExitCode {
     let names: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
