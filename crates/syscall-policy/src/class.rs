@@ -36,6 +36,12 @@ macro_rules! classes {
                 }
             }
 
+            /// The class of that name.
+            #[must_use]
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.iter().copied().find(|class| class.name() == name)
+            }
+
             /// What becomes of its calls when it is not granted; single calls may have an errno of their own
             /// ([`Call::refusal`](crate::calls::Call::refusal)).
             #[must_use]

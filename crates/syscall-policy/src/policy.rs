@@ -61,6 +61,8 @@ pub enum Soft {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Policy {
     granted: u128,
+    /// Not granted, even if they would follow from others.
+    withheld: u128,
     own_process: Option<u32>,
     coarse: bool,
     executable: bool,
@@ -89,6 +91,7 @@ impl Policy {
         let granted = classes.into_iter().fold(0, |set, class| set | bit(class));
         Self {
             granted,
+            withheld: 0,
             own_process: None,
             coarse: false,
             executable: false,
@@ -110,6 +113,18 @@ impl Policy {
     #[must_use]
     pub const fn and(mut self, class: Class) -> Self {
         self.granted |= bit(class);
+        self.withheld &= !bit(class);
+        self
+    }
+
+    /// Takes a class back, also one that follows from others. Its calls are refused as those of any class that was never
+    /// granted.
+    ///
+    /// For finding out what becomes of a program that lacks it.
+    #[must_use]
+    pub const fn without(mut self, class: Class) -> Self {
+        self.granted &= !bit(class);
+        self.withheld |= bit(class);
         self
     }
 
@@ -163,6 +178,7 @@ impl Policy {
         let (read, write) = (bit(Class::ReadPath), bit(Class::WritePath));
         let create = bit(Class::CreatePath);
         match class {
+            _ if has_any(self.withheld, bit(class)) => false,
             Class::OpenPath => has_any(self.granted, read | write | create),
             Class::OpenUnseen => self.granted & (read | write | create) == read | write | create,
             Class::SocketMultiplexer => true,

@@ -137,3 +137,26 @@ fn only_who_holds_a_listener_may_ask_it() {
         }
     }
 }
+
+/// A class taken back is as one never granted, also one that follows from others.
+#[test]
+fn what_is_taken_back_is_not_granted() {
+    for class in Class::ALL.iter().copied() {
+        assert_eq!(Class::named(class.name()), Some(class));
+        for arch in ARCHES {
+            let policy = Policy::new(Class::ALL.iter().copied()).for_process(7).without(class);
+            assert!(!policy.grants(class));
+            assert!(policy.clone().and(class).grants(class));
+            for (name, number) in arch.table().iter() {
+                let of_it = syscall_policy::calls::call(name).is_some_and(|call| call.class == class);
+                let allowed = policy.verdict(arch, number, &[0; 6]) == Verdict::Allow;
+                assert!(!(of_it && allowed), "{name} on {arch} without {class}");
+            }
+        }
+    }
+    let policy = Policy::new([Class::ReadPath, Class::StatHeld]).without(Class::OpenPath);
+    for arch in ARCHES {
+        prove(&policy, arch, &compile(&policy, arch)).unwrap();
+    }
+    assert_eq!(Class::named("nothing"), None);
+}
