@@ -41,6 +41,15 @@ pub fn close_on_exec_from(first: RawFd) {
     sys::close_each_on_exec(first, last_descriptor().max(first));
 }
 
+/// Asks for what is no descriptor to be closed: to see, in a [rehearsal](crate::Sandbox::rehearse), that closing is permitted.
+///
+/// # Errors
+///
+/// Always: `EBADF`, unless the call is refused.
+pub fn close_nothing() -> rustix::io::Result<()> {
+    sys::close_nothing()
+}
+
 /// The last descriptor that may be open. Limits may have been lowered after it was opened, so they are a guess only; so is
 /// the bound, which keeps loops short where there is no limit.
 fn last_descriptor() -> RawFd {

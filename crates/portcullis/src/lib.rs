@@ -169,7 +169,7 @@ pub use error::Error;
 pub use os::Listener;
 pub use process::{harden_early, last_words, set_deadline};
 pub use promise::Promise;
-pub use refused::{Refused, trapped_call};
+pub use refused::{Refused, Trapped, trapped_call};
 pub use rehearsal::Lowered;
 pub use report::{Layer, LayerReport, Outcome, Report};
 pub use sandbox::{Identity, Namespace, PathAccess, Prepared, Sandbox};

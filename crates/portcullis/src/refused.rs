@@ -1,5 +1,9 @@
 //! What a sealed process was refused.
 
+use core::fmt;
+
+use syscall_policy::calls;
+
 /// A system call that a sealed process made, and was refused softly.
 ///
 /// Arguments are shapes, not values: what a pointer leads to is never looked at, and large numbers are not told.
@@ -21,6 +25,38 @@ pub struct Refused {
     pub answer: String,
     /// Where in the process's memory it was made.
     pub address: u64,
+}
+
+/// A system call that a copy of a process was refused in a rehearsal.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[non_exhaustive]
+pub struct Trapped {
+    /// The call's number.
+    pub number: u32,
+    /// Its name. `None`: no kernel had this number when this crate was made.
+    pub call: Option<String>,
+    /// The class it is in, by name.
+    pub class: Option<String>,
+    /// Where in the copy's memory it was made, which is where it would be in the process's own.
+    pub address: u64,
+}
+
+impl Trapped {
+    pub(crate) fn new(number: u32, call: Option<&str>, address: u64) -> Self {
+        let class = call.and_then(calls::call).map(|call| call.class.name().to_owned());
+        Self { number, call: call.map(str::to_owned), class, address }
+    }
+}
+
+impl fmt::Display for Trapped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (&self.call, &self.class) {
+            (Some(call), Some(class)) => write!(f, "{call} ({class})"),
+            (Some(call), None) => f.write_str(call),
+            (None, _) => write!(f, "system call {}", self.number),
+        }
+    }
 }
 
 /// A line that a process sealed with [`Sandbox::naming`](crate::Sandbox::naming) ended with: the call's number, its name if

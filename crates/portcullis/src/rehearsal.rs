@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::child::{self, Ended};
 use crate::error::Error;
 use crate::os;
+use crate::refused::{Trapped, trapped_call};
 use crate::report::Layer;
 use crate::sandbox::{Sandbox, Strength};
 
@@ -25,6 +26,8 @@ pub struct Lowered {
     pub left: String,
     /// What went wrong with all of it.
     pub why: String,
+    /// The calls that were refused, where calls are filtered.
+    pub refused: Vec<Trapped>,
 }
 
 /// How long a child may take. Scripts take milliseconds.
@@ -95,7 +98,8 @@ impl Sandbox {
     /// Finds the one layer that the script cannot do with.
     fn lower(self, why: &str, script: &mut dyn FnMut() -> Result<(), String>) -> Result<Self, Error> {
         let calls = self.calls_refused(script);
-        let why = if calls.is_empty() { why.to_owned() } else { format!("{why}; refused: {}", calls.join(", ")) };
+        let names: Vec<String> = calls.iter().map(ToString::to_string).collect();
+        let why = if names.is_empty() { why.to_owned() } else { format!("{why}; refused: {}", names.join(", ")) };
         let mut milder = Vec::new();
         let native = Layer::native();
         if native.contains(&Layer::Mdwe) && !self.is_left_out(Layer::Mdwe) && !self.is_left_out(Layer::Seccomp) {
@@ -123,7 +127,7 @@ impl Sandbox {
                 // What fails once may be somebody else's doing, in a directory that is shared, say: a layer is lowered for
                 // what it does every time.
                 let again = matches!(self.play(script), Ok(Came::Through));
-                return Ok(if again { self } else { candidate });
+                return Ok(if again { self } else { candidate.because_of(calls) });
             }
         }
         let mut nothing = self.clone_of();
@@ -133,6 +137,14 @@ impl Sandbox {
             // It does not work without a sandbox either: whatever the matter is, the process will say it better.
             _ => Ok(self),
         }
+    }
+
+    /// What is lowered is so for the sake of these calls.
+    fn because_of(mut self, calls: Vec<Trapped>) -> Self {
+        if let Some(lowered) = self.lowered.last_mut() {
+            lowered.refused = calls;
+        }
+        self
     }
 
     /// Has a copy do it all.
@@ -168,14 +180,14 @@ impl Sandbox {
         Ok(judge(&ended))
     }
 
-    /// The names of calls that the script is refused: copies of this process play it until they meet no new one. Where
+    /// The calls that the script is refused: copies of this process play it until they meet no new one. Where
     /// there is no [`Listener`](crate::Listener) this is how to find out; it changes nothing.
     #[must_use]
-    pub fn calls_refused(&self, script: &mut dyn FnMut() -> Result<(), String>) -> Vec<&'static str> {
+    pub fn calls_refused(&self, script: &mut dyn FnMut() -> Result<(), String>) -> Vec<Trapped> {
         let mut naming = self.clone_of();
-        let mut names = Vec::new();
+        let (mut names, mut refused) = (Vec::new(), Vec::new());
         if os::threads().is_some_and(|count| count > 1) {
-            return names;
+            return refused;
         }
         while names.len() < NAMED {
             naming.naming = Some(names.clone());
@@ -183,14 +195,18 @@ impl Sandbox {
             let text = String::from_utf8_lossy(&ended.said);
             let trapped = text.lines().find_map(|line| {
                 let at = line.find("TRAPPED ")?;
-                crate::refused::trapped_call(line.get(at..)?)?.1
+                trapped_call(line.get(at..)?)
             });
-            match trapped {
-                Some(name) if !names.contains(&name) => names.push(name),
-                _ => break,
+            let Some((number, name, address)) = trapped else { break };
+            if name.is_some_and(|name| names.contains(&name)) {
+                break;
             }
+            refused.push(Trapped::new(number, name, address));
+            // What has no name cannot be let by.
+            let Some(name) = name else { break };
+            names.push(name);
         }
-        names
+        refused
     }
 
     fn play_raw(&self, script: &mut dyn FnMut() -> Result<(), String>) -> io::Result<Ended> {

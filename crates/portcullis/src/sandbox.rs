@@ -3,6 +3,8 @@
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
+use syscall_policy::Class;
+
 use crate::error::Error;
 use crate::os;
 use crate::promise::Promise;
@@ -82,6 +84,8 @@ pub(crate) enum Strength {
 pub struct Sandbox {
     pub(crate) name: String,
     pub(crate) promises: Vec<Promise>,
+    /// Classes of calls that are not granted whatever was promised.
+    pub(crate) withheld: Vec<Class>,
     pub(crate) identity: Option<Identity>,
     pub(crate) empty_root: bool,
     pub(crate) namespaces: Vec<Namespace>,
@@ -110,6 +114,7 @@ impl Sandbox {
         Self {
             name: name.to_owned(),
             promises: Vec::new(),
+            withheld: Vec::new(),
             identity: None,
             empty_root: false,
             namespaces: Namespace::DEFAULT.to_vec(),
@@ -214,6 +219,17 @@ impl Sandbox {
         self
     }
 
+    /// Takes a class of system calls back, whatever was promised, where calls are filtered: a sandbox that is broken on
+    /// purpose. For finding out what becomes of a program on a machine whose libraries need what nobody thought of, and that it
+    /// is noticed.
+    #[must_use]
+    pub fn withhold(mut self, class: Class) -> Self {
+        if !self.withheld.contains(&class) {
+            self.withheld.push(class);
+        }
+        self
+    }
+
     /// Has the process end at the first call that is refused softly, with a line on standard error that names it
     /// ([`trapped_call`](crate::trapped_call) reads it). Calls of these names are refused as ever: those that are known
     /// already, when this is repeated to find the next one.
@@ -259,6 +275,12 @@ impl Sandbox {
         Ok(())
     }
 
+    /// What a [rehearsal](Self::rehearse) took back so far.
+    #[must_use]
+    pub fn lowered(&self) -> &[Lowered] {
+        &self.lowered
+    }
+
     /// What is promised so far.
     #[must_use]
     pub fn promises(&self) -> &[Promise] {
@@ -289,7 +311,7 @@ impl Sandbox {
     }
 
     pub(crate) fn note(&mut self, layer: Layer, left: &str, why: &str) {
-        self.lowered.push(Lowered { layer, left: left.to_owned(), why: why.to_owned() });
+        self.lowered.push(Lowered { layer, left: left.to_owned(), why: why.to_owned(), refused: Vec::new() });
     }
 
     /// The same sandbox once more, to be changed and tried.
@@ -297,6 +319,7 @@ impl Sandbox {
         Self {
             name: self.name.clone(),
             promises: self.promises.clone(),
+            withheld: self.withheld.clone(),
             namespaces: self.namespaces.clone(),
             paths: self.paths.clone(),
             ports: self.ports.clone(),

@@ -36,6 +36,15 @@ pub(crate) fn close_all(descriptors: &[RawFd]) {
     descriptors.iter().for_each(|descriptor| close(*descriptor));
 }
 
+/// close(2) of what is none.
+pub(crate) fn close_nothing() -> rustix::io::Result<()> {
+    // SAFETY: there is no descriptor of that number, so nobody can own it.
+    match unsafe { libc::close(-1) } {
+        0 => Ok(()),
+        _ => Err(rustix::io::Errno::from_io_error(&io::Error::last_os_error()).unwrap_or(rustix::io::Errno::BADF)),
+    }
+}
+
 /// Closes all descriptors from `first` to `last`, of which none may have an owner.
 pub(crate) fn close_each(first: RawFd, last: RawFd) {
     for open in open_descriptors(first, last) {
@@ -399,13 +408,17 @@ mod linux {
     extern "C" fn tell_trapped_call(_: c_int, info: *const TrappedCall, _: *const c_void) {
         // SAFETY: the kernel calls this with a siginfo of SIGSYS, which starts as TrappedCall does and is at least as large.
         let info = unsafe { &*info };
-        let mut line = *b"TRAPPED xxxxxxxx xxxxxxxxxxxxxxxx\n";
+        const FORM: [u8; TRAPPED_LINE as usize] = *b"TRAPPED xxxxxxxx xxxxxxxxxxxxxxxx\n";
+        let mut line = FORM;
         hexadecimal(&mut line[8..16], u64::from(info.number.cast_unsigned()));
         hexadecimal(&mut line[17..33], info.address.addr() as u64);
         // SAFETY: write reads the line's bytes, which live through the call.
         let _ = unsafe { libc::write(2, line.as_ptr().cast(), line.len()) };
         super::exit_now(TRAPPED)
     }
+
+    /// The length of that line.
+    pub(crate) const TRAPPED_LINE: u32 = 34;
 
     /// The status that a process ends with at a trapped call.
     pub(crate) const TRAPPED: u8 = 159;

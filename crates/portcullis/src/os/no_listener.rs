@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use syscall_policy::Policy;
+use syscall_policy::{Class, Policy};
 
 use crate::promise::Promise;
 use crate::refused::Refused;
@@ -20,6 +20,12 @@ impl Listener {
     /// Always.
     pub fn new(_: OwnedFd, _: &[Promise], _: u32) -> io::Result<Self> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// Nothing is filtered, so nothing can be withheld.
+    #[must_use]
+    pub const fn withholding(self, _: &[Class]) -> Self {
+        self
     }
 
     /// Nothing to answer.

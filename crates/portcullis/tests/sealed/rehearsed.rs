@@ -10,6 +10,7 @@ use std::time::Duration;
 use libc::{EACCES, EPERM};
 use portcullis::{Error, Layer, Listener, Outcome, Promise, Refused, Report, Sandbox};
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::io::Errno;
 use syscall_policy::{Arch, Class, Decision, Policy, Rule, compile};
 
 use super::{allocate, cannot_be_tested, receive, send};
@@ -69,6 +70,41 @@ pub(crate) fn rehearsal_lowers_what_is_in_the_way_and_nothing_else(_: &[String])
 pub(crate) fn rehearsal_knows_what_is_not_the_sandboxs_fault(_: &[String]) {
     let report = rehearsed(with(&[Promise::Stdio]), &mut || Err("the disk is full".to_owned()));
     assert!(report.lowered.is_empty(), "{report:?}");
+}
+
+/// What every process needs and this one lacks, by call, class and place. That it cannot write does not keep it from telling.
+pub(crate) fn rehearsal_names_what_is_withheld(_: &[String]) {
+    let permitted = |tried: Result<(), Errno>| match tried {
+        Err(Errno::PERM) => Err("not permitted".to_owned()),
+        _ => Ok(()),
+    };
+    let mut script = || {
+        permitted(rustix::io::read(rustix::stdio::stderr(), &mut [0; 0]).map(drop))?;
+        permitted(portcullis::fd::close_nothing())?;
+        permitted(rustix::io::write(rustix::stdio::stderr(), b"").map(drop))
+    };
+    for (call, class) in [("read", Class::ReadHeld), ("close", Class::CloseHeld), ("write", Class::WriteHeld)] {
+        let sandbox = with(&[Promise::Stdio]).withhold(class).rehearse(&mut script).expect("a rehearsal");
+        if sandbox.lowered().is_empty() && !portcullis::machine().iter().any(is_enforced_seccomp) {
+            return note("not tested: classes that are withheld, for calls are not filtered");
+        }
+        let [lowered] = sandbox.lowered() else { panic!("{class}: one layer is lowered: {:?}", sandbox.lowered()) };
+        let refused = lowered.refused.first().expect("a call");
+        assert_eq!(
+            (refused.call.as_deref(), refused.class.as_deref()),
+            (Some(call), Some(class.name())),
+            "{lowered:?}"
+        );
+        assert_ne!(refused.address, 0, "{lowered:?}");
+        assert!(lowered.why.contains(&format!("refused: {call} ({class})")), "{lowered:?}");
+        note(lowered.why.clone());
+    }
+    let report = rehearsed(with(&[Promise::Stdio]), &mut script);
+    assert!(report.lowered.is_empty(), "{report:?}");
+}
+
+fn is_enforced_seccomp(layer: &portcullis::LayerReport) -> bool {
+    layer.layer == Layer::Seccomp && matches!(layer.outcome, Outcome::Enforced(_))
 }
 
 pub(crate) fn rehearsal_lowers_one_layer_at_most(_: &[String]) {

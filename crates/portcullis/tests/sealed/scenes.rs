@@ -95,6 +95,7 @@ pub(crate) fn all() -> Vec<Scene> {
         rehearsal_lowers_the_filter_a_step: Expect::Signal(libc::SIGSYS),
         rehearsal_lowers_what_is_in_the_way_and_nothing_else: Expect::Success,
         rehearsal_knows_what_is_not_the_sandboxs_fault: Expect::Success,
+        rehearsal_names_what_is_withheld: Expect::Success,
         rehearsal_lowers_one_layer_at_most: Expect::Success,
         rehearsal_fails_where_a_layer_is_required: Expect::Success,
         outer_filter_that_kills_whoever_asks: Expect::Success,

@@ -10,7 +10,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::io::Errno;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
-use syscall_policy::{Arch, Policy, Verdict, calls};
+use syscall_policy::{Arch, Class, Policy, Verdict, calls};
 
 use crate::promise::Promise;
 use crate::refused::Refused;
@@ -37,6 +37,12 @@ impl Listener {
     pub fn new(descriptor: OwnedFd, promises: &[Promise], pid: u32) -> io::Result<Self> {
         let arch = Arch::native().ok_or(io::ErrorKind::Unsupported)?;
         Ok(Self { descriptor, arch, policy: super::syscalls::policy(promises).for_process(pid) })
+    }
+
+    /// The same for a process that these classes were [withheld](crate::Sandbox::withhold) from.
+    #[must_use]
+    pub fn withholding(self, classes: &[Class]) -> Self {
+        Self { policy: super::syscalls::narrowed(self.policy, classes), ..self }
     }
 
     /// Answers the next call, without waiting for one. `None`: nobody waits for an answer, or not any more.

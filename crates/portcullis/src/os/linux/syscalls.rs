@@ -2,7 +2,7 @@
 
 use std::io;
 
-use syscall_policy::{Arch, Class, Instruction, Policy, Soft, compile};
+use syscall_policy::{Arch, Class, Condition, Decision, Errno, Instruction, Policy, Rule, Soft, compile};
 
 use super::unavailable;
 use crate::errno;
@@ -38,7 +38,14 @@ impl Filter {
             (None, Strength::HardOnly) => Soft::Allow,
             (None, Strength::Full | Strength::Executable) => Soft::Errno,
         };
-        let mut policy = policy(&sandbox.promises).for_process(process).softly(soft);
+        let mut policy = narrowed(policy(&sandbox.promises), &sandbox.withheld).for_process(process).softly(soft);
+        if sandbox.naming.is_some() && !policy.grants(Class::WriteHeld) {
+            // What is refused must be told of all the same, in lines of this length and no others.
+            let line = Condition::is(2, &[sys::TRAPPED_LINE]);
+            policy = policy
+                .and(Class::WriteHeld)
+                .with_rule("write", Rule::otherwise(Decision::Refuse(Errno::NotPermitted)).allow([line]));
+        }
         if sandbox.strength == Strength::Executable {
             policy = policy.with_executable_memory();
         }
@@ -205,6 +212,11 @@ pub(super) fn try_filter() -> Outcome {
 /// What promises mean, on whatever architecture, less the number of the process.
 pub(super) fn policy(promises: &[Promise]) -> Policy {
     Policy::new(promises.iter().flat_map(|promise| classes(*promise)).copied().chain(ALWAYS))
+}
+
+/// The same less what is withheld.
+pub(super) fn narrowed(policy: Policy, withheld: &[Class]) -> Policy {
+    withheld.iter().fold(policy, |policy, class| policy.without(*class))
 }
 
 fn own_process() -> u32 {
