@@ -6,6 +6,8 @@ use acme::{RevocationReason, Url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syscall_policy::Arch;
 
+#[cfg(feature = "attacks")]
+use crate::attack::withheld::Withheld;
 use crate::crypto::key::KeyType;
 use crate::roles::{self, Role};
 
@@ -47,6 +49,10 @@ pub(crate) struct Global {
     /// measuring what it costs, and nothing else
     #[arg(long, global = true, value_enum, default_value_t = Sandboxing::Auto, value_name = "WHEN")]
     pub(crate) sandbox: Sandboxing,
+    /// Seal roles without this class of system calls: `CLASS`, or `ROLE:CLASS`. For tests
+    #[cfg(feature = "attacks")]
+    #[arg(long, global = true, hide = true, value_name = "[ROLE:]CLASS", value_parser = Withheld::parse)]
+    pub(crate) withhold: Vec<Withheld>,
     /// The exit status if there was nothing to do
     #[arg(long, global = true, value_name = "STATUS", default_value_t = 0)]
     pub(crate) exit_unchanged: u8,

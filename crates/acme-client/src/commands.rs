@@ -86,6 +86,8 @@ fn overlay(global: Global) -> Overlay {
         ca_file: global.ca_file,
         sandbox_off: global.sandbox == Sandboxing::Off,
         sandbox_require: global.sandbox == Sandboxing::Require,
+        #[cfg(feature = "attacks")]
+        withheld: global.withhold,
     }
 }
 

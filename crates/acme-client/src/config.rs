@@ -149,6 +149,9 @@ pub(crate) struct Overlay {
     pub(crate) sandbox_off: bool,
     /// `--sandbox require`
     pub(crate) sandbox_require: bool,
+    /// `--withhold`
+    #[cfg(feature = "attacks")]
+    pub(crate) withheld: Vec<crate::attack::withheld::Withheld>,
 }
 
 impl Config {
@@ -196,7 +199,13 @@ impl Config {
             ca_file: overlay.ca_file.or(file.ca_file).map(|path| absolute(&path)).transpose()?,
             contact: file.contact,
             agree_terms: file.agree_terms.unwrap_or(true),
-            sandbox: SandboxMode { off: overlay.sandbox_off, require, trace: false },
+            sandbox: SandboxMode {
+                off: overlay.sandbox_off,
+                require,
+                trace: false,
+                #[cfg(feature = "attacks")]
+                withheld: overlay.withheld,
+            },
             uid_base: file.sandbox.uid_base.unwrap_or(UID_BASE),
             certificates,
         })

@@ -43,6 +43,10 @@ pub(crate) fn try_out(directory: BorrowedFd<'_>) -> io::Result<()> {
         made => made?,
     };
     write_all(&made, b"{}")?;
+    // Standard error is a pipe, which has nothing to be brought to a disk. The disk itself would take its time.
+    if let Err(error @ (Errno::PERM | Errno::NOSYS)) = rustix::fs::fsync(rustix::stdio::stderr()) {
+        return Err(error.into());
+    }
     // Names that nobody has: that they are not there is found out by calls that are permitted.
     let absent = [".canary-of-nobody", ".canary-of-nobody.new"];
     match rustix::fs::renameat(directory, absent[1], directory, absent[0]) {

@@ -100,6 +100,30 @@ pub(crate) struct SandboxMode {
     pub(crate) require: Vec<portcullis::Layer>,
     /// (`doctor`) Name the calls that are refused at work.
     pub(crate) trace: bool,
+    /// (tests) What roles do not get, whatever the table promises them.
+    #[cfg(feature = "attacks")]
+    pub(crate) withheld: Vec<crate::attack::withheld::Withheld>,
+}
+
+impl SandboxMode {
+    /// What this role does not get, whatever the table promises it. Something in tests only.
+    pub(crate) fn withheld_from(&self, role: Role) -> Vec<syscall_policy::Class> {
+        #[cfg(feature = "attacks")]
+        return self.withheld.iter().filter_map(|withheld| withheld.from(role)).collect();
+        #[cfg(not(feature = "attacks"))]
+        {
+            let _ = role;
+            Vec::new()
+        }
+    }
+
+    /// What is withheld in this run, for its records.
+    pub(crate) fn withheld(&self) -> Vec<String> {
+        #[cfg(feature = "attacks")]
+        return self.withheld.iter().map(ToString::to_string).collect();
+        #[cfg(not(feature = "attacks"))]
+        Vec::new()
+    }
 }
 
 /// What one role is told. Each role accepts its own variant only.
@@ -150,6 +174,8 @@ pub(crate) enum FromRole {
     /// Where calls that the role is refused are answered comes as a descriptor; what the role is sealed with, and where its
     /// code comes from. Before anything hostile is read.
     Listener(Vec<Promise>, Vec<Mapping>),
+    /// Where the role's code comes from, when its rehearsal took something back.
+    Mapped(Vec<Mapping>),
     /// (`doctor`) The calls that the role is refused at its work.
     Named(Vec<String>),
     /// The role has what it needs and has given up the rest. `None` from the one role that is not sealed.
@@ -230,6 +256,7 @@ message!(ToRole, 32 * KIB * KIB, {
 
 message!(FromRole, 64 * KIB, {
     Self::Listener(..) => "listener",
+    Self::Mapped(_) => "mapped",
     Self::Named(_) => "named",
     Self::Sealed(_) => "sealed",
     Self::Log(..) => "log",

@@ -245,14 +245,23 @@ fn seal<A: Actor>(
     let promises = sandbox.promises().to_vec();
     let mut script = || crate::canary::play(control.0.as_fd()).and_then(|()| actor.canary());
     if mode.trace {
-        let names = sandbox.calls_refused(&mut script).into_iter().map(str::to_owned).collect();
+        let names = sandbox.calls_refused(&mut script).into_iter().filter_map(|refused| refused.call).collect();
         control.tell(&FromRole::Named(names))?;
     }
-    let prepared = match sandbox.rehearse(&mut script).and_then(Sandbox::prepare) {
+    let sandbox = match sandbox.rehearse(&mut script) {
+        Ok(sandbox) => sandbox,
+        Err(error) => return Ok(Err(error)),
+    };
+    let mappings = crate::run::records::mappings();
+    if !sandbox.lowered().is_empty() {
+        // Where it was that calls were refused, for the records; a listener may not come to be sent.
+        control.tell(&FromRole::Mapped(mappings.clone()))?;
+    }
+    let prepared = match sandbox.prepare() {
         Ok(prepared) => prepared,
         Err(error) => return Ok(Err(error)),
     };
-    let message = FromRole::Listener(promises, crate::run::records::mappings());
+    let message = FromRole::Listener(promises, mappings);
     let message = control.0.framed(&message)?;
     Ok(prepared.seal_notifying(control.0.as_fd(), &message))
 }
@@ -281,11 +290,17 @@ fn promised<A: Actor>(setup: &Setup) -> Sandbox {
     let promises = A::ROLE.spec().promises.unwrap_or_default().iter();
     let needed = promises.filter(|promise| A::needs(&setup.role, **promise));
     let sandbox = needed.fold(Sandbox::new(A::ROLE.name()), |sandbox, promise| sandbox.promise(*promise));
-    restricted(sandbox, setup.identity, &setup.sandbox)
+    restricted(sandbox, A::ROLE, setup.identity, &setup.sandbox)
 }
 
 /// Whom a sandbox is for, and how much of it is wanted.
-pub(crate) fn restricted(mut sandbox: Sandbox, identity: Option<(u32, u32)>, mode: &SandboxMode) -> Sandbox {
+pub(crate) fn restricted(
+    mut sandbox: Sandbox,
+    role: Role,
+    identity: Option<(u32, u32)>,
+    mode: &SandboxMode,
+) -> Sandbox {
+    sandbox = mode.withheld_from(role).into_iter().fold(sandbox, Sandbox::withhold);
     if let Some((uid, gid)) = identity {
         sandbox = sandbox.identity(Identity { uid, gid }).empty_root();
     }

@@ -125,10 +125,16 @@ pub(crate) fn refused(line: &str) {
     say(&format!("sandbox: {line}; the run goes on"));
 }
 
+/// The same for people: each process has its code in other places.
+fn same_lowered(one: &Lowered, other: &Lowered) -> bool {
+    (one.layer, &one.left, &one.why) == (other.layer, &other.left, &other.why)
+}
+
 /// Layers that roles do without, as their rehearsals on this machine showed. What is the same for several is said once.
 pub(crate) fn lowered(mut lowered: Vec<(Role, Lowered)>) {
     while let Some((_, first)) = lowered.first().cloned() {
-        let same: Vec<Role> = lowered.extract_if(.., |(_, other)| *other == first).map(|(role, _)| role).collect();
+        let same: Vec<Role> =
+            lowered.extract_if(.., |(_, other)| same_lowered(other, &first)).map(|(role, _)| role).collect();
         let names: Vec<&str> = same.iter().map(|role| role.name()).collect();
         let does = if names.len() == 1 { "does" } else { "do" };
         let Machine { arch, kernel, libc, .. } = Machine::here();

@@ -6,6 +6,7 @@
 mod asking;
 pub(crate) mod frames;
 mod peers;
+pub(crate) mod withheld;
 
 use std::os::fd::BorrowedFd;
 

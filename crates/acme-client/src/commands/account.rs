@@ -17,7 +17,13 @@ use crate::ui::Ui;
 pub(crate) fn show(config: &Config, ui: &Ui) -> Result<Outcome> {
     let state = State::new(&config.state, config.uid_base);
     let scene = Scene::new(config, &state)?;
-    let terms = Terms { state: &state, sandbox: &config.sandbox, verbose: ui.verbose(), deadline: deadline(0) };
+    let terms = Terms {
+        state: &state,
+        sandbox: &config.sandbox,
+        command: "account show",
+        verbose: ui.verbose(),
+        deadline: deadline(0),
+    };
     let mut crew = Crew::start(scene.show_account(), &terms)?;
     crew.tell_all(&ToRole::Go)?;
     let told =

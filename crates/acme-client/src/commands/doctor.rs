@@ -106,7 +106,13 @@ fn examine(
     let pending = state.begin(&definition, &directory)?;
     let jobs = [Job { definition, live: None, pending, lock }];
     let scene = Scene::new(&config, &state)?;
-    let terms = Terms { state: &state, sandbox: &config.sandbox, verbose: ui.verbose(), deadline: deadline(1) };
+    let terms = Terms {
+        state: &state,
+        sandbox: &config.sandbox,
+        command: "doctor",
+        verbose: ui.verbose(),
+        deadline: deadline(1),
+    };
     let hooks = [vec!["/bin/true".to_owned()]];
     let mut crew = Crew::start(scene.issue(&jobs, &hooks)?, &terms)?;
 

@@ -43,7 +43,7 @@ pub(crate) fn obtain(
     config: &Config,
     definitions: Vec<Definition>,
     force: bool,
-    command: &str,
+    command: &'static str,
     mut ui: Ui,
 ) -> Result<Outcome> {
     let state = State::new(&config.state, config.uid_base);
@@ -64,7 +64,7 @@ pub(crate) fn obtain(
         state.prepare(&scene.ca.directory)?;
         let (jobs, reasons) = begin(&state, &scene, wanted, force, &mut reports);
         if !jobs.is_empty() {
-            hooks = run(&scene, &jobs, &reasons, &mut reports, &mut ui)?;
+            hooks = run(&scene, (&jobs, &reasons), command, &mut reports, &mut ui)?;
         }
     }
     show(&reports, &hooks, command, &ui)
@@ -116,8 +116,8 @@ fn prepare(
 
 fn run(
     scene: &Scene<'_>,
-    jobs: &[Job],
-    reasons: &[String],
+    (jobs, reasons): (&[Job], &[String]),
+    command: &'static str,
     reports: &mut Vec<Report>,
     ui: &mut Ui,
 ) -> Result<Vec<String>> {
@@ -128,6 +128,7 @@ fn run(
     let terms = Terms {
         state: scene.state,
         sandbox: &scene.config.sandbox,
+        command,
         verbose: ui.verbose(),
         deadline: deadline(jobs.len()),
     };
@@ -142,6 +143,11 @@ fn run(
     }
     for ((job, result), reason) in jobs.iter().zip(&results.jobs).zip(reasons) {
         reports.push(report(scene.state, job, result, reason));
+    }
+    if results.jobs.iter().any(|job| job.committed.is_none())
+        && let Some(suspicion) = crew.suspicion()
+    {
+        ui.note(&suspicion);
     }
     if let Err(error) = crew.end() {
         // What was done is done, and is reported as done.

@@ -32,12 +32,22 @@ pub(crate) fn run(config: &Config, options: &Revoke, mut ui: Ui) -> Result<Outco
     let lock = state.lock(name, State::patience())?;
     let lock = lock.ok_or_else(|| Error::failed(format!("another acme-client is working on {name} right now")))?;
 
-    let terms = Terms { state: &state, sandbox: &config.sandbox, verbose: ui.verbose(), deadline: deadline(1) };
+    let terms = Terms {
+        state: &state,
+        sandbox: &config.sandbox,
+        command: "revoke",
+        verbose: ui.verbose(),
+        deadline: deadline(1),
+    };
     let starts = scene.revoke(definition, certificate, options.reason, state.record(name), lock);
     let mut crew = Crew::start(starts, &terms)?;
     crew.seal_supervisor(&terms)?;
     crew.tell_all(&ToRole::Go)?;
     let results = watch::watch(&mut crew, std::slice::from_ref(name), &mut ui)?;
+    let suspicion = crew.suspicion().filter(|_| results.revoked.is_none());
+    if let Some(suspicion) = suspicion {
+        ui.note(&suspicion);
+    }
     let ended = crew.end();
     let failed = results.jobs.into_iter().find_map(|job| job.failed);
     match (results.revoked, failed) {

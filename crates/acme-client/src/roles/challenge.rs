@@ -111,7 +111,7 @@ impl Actor for Challenge {
         if let Some(webroot) = self.webroots.iter().flatten().next() {
             webroot.try_out()?;
         }
-        self.listeners.as_ref().map_or(Ok(()), Listeners::canary)
+        self.listeners.as_ref().map_or(Ok(()), |listeners| listeners.canary(self.net.as_fd()))
     }
 
     #[cfg(feature = "attacks")]

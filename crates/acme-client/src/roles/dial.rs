@@ -14,6 +14,7 @@ use privsep::Channel;
 use rustix::io::Errno;
 use serde::{Deserialize, Serialize};
 
+use crate::canary::permitted;
 use crate::messages::{Check, FromDial, RoleSetup, ToDial, fitting};
 use crate::role::{Actor, Control, Links, Stop, Wake};
 use crate::roles::Role;
@@ -65,6 +66,10 @@ impl Actor for Dial {
     }
 
     fn canary(&mut self) -> Result<(), String> {
+        // Of nothing, nothing arrives.
+        let beside = &mut rustix::net::SendAncillaryBuffer::default();
+        let sent = rustix::net::sendmsg(&self.net, &[], beside, rustix::net::SendFlags::NOSIGNAL);
+        permitted("send a socket", sent)?;
         // Kernels without one of the families exist; datagrams leave nothing when they are only connected.
         let mut tried = Err("there is no IPv4 and no IPv6".to_owned());
         for ip in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {

@@ -19,6 +19,7 @@ use privsep::Channel;
 use serde::{Deserialize, Serialize};
 
 use crate::ca::Ca;
+use crate::canary::permitted;
 use crate::messages::{
     Check, FromAccount, FromChallenge, FromDial, FromKey, FromRole, FromStore, JobId, RoleSetup, ToAccount,
     ToChallenge, ToDial, ToKey, ToStore, fitting,
@@ -129,6 +130,13 @@ impl Actor for Net {
     }
 
     fn canary(&mut self) -> Result<(), String> {
+        // dial sends nothing before it is asked to.
+        let mut space = [core::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut beside = rustix::net::RecvAncillaryBuffer::new(&mut space);
+        let flags = rustix::net::RecvFlags::DONTWAIT | rustix::net::RecvFlags::PEEK;
+        let mut byte = [0; 1];
+        let into = &mut [std::io::IoSliceMut::new(&mut byte)];
+        permitted("receive a socket", rustix::net::recvmsg(&self.dial, into, &mut beside, flags))?;
         let name = rustls::pki_types::ServerName::IpAddress(std::net::Ipv4Addr::LOCALHOST.into());
         let mut tls = rustls::ClientConnection::new(self.tls.clone(), name).map_err(|error| error.to_string())?;
         // A handshake against memory, as far as it goes with nobody at the other end: hello, nonsense, alert.

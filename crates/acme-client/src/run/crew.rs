@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::messages::{Failed, FromRole, RoleSetup, SandboxMode, Setup, ToRole};
 use crate::role::restricted;
 use crate::roles::Role;
-use crate::run::records::{Mapping, Records};
+use crate::run::records::{self, Mapping, Records};
 use crate::run::watch::Signals;
 use crate::state::State;
 
@@ -32,6 +32,8 @@ pub(crate) struct Terms<'a> {
     pub(crate) state: &'a State,
     /// What is done about the sandbox.
     pub(crate) sandbox: &'a SandboxMode,
+    /// What the user wants done, for the records: the command's name alone.
+    pub(crate) command: &'static str,
     /// Whether refused calls are told of as they come.
     pub(crate) verbose: bool,
     /// After how long the kernel ends whoever is still there.
@@ -57,6 +59,10 @@ struct Member {
     listening: Option<Listening>,
     /// (`doctor`) Calls that it is refused at its work.
     named: Vec<String>,
+    /// What it was sealed without, in tests.
+    withheld: Vec<syscall_policy::Class>,
+    /// Where its code comes from, if its rehearsal took something back.
+    mappings: Vec<Mapping>,
     /// It is sealed, and what it tells from now on may be somebody else's words.
     sealed: bool,
     /// Nothing more comes over the control channel.
@@ -107,7 +113,7 @@ impl Crew {
     pub(crate) fn start(starts: Vec<Start>, terms: &Terms<'_>) -> Result<Self> {
         let failed = |error: std::io::Error| Error::failed(format!("cannot start the roles: {error}"));
         let launcher = Launcher::new("acme-client").map_err(failed)?;
-        let records = Records::open(&terms.state.root);
+        let records = Records::open(&terms.state.root, terms.command, terms.sandbox.withheld());
         let signals = Signals::install().map_err(failed)?;
         let mut crew = Self { members: Vec::new(), signals, records, verbose: terms.verbose };
         let roles: Vec<Role> = starts.iter().map(|start| start.role).collect();
@@ -119,7 +125,7 @@ impl Crew {
             let running = launcher
                 .start(role.name(), &[crate::cli::ROLE, role.name()])
                 .map_err(|error| Error::failed(format!("cannot start the {role} process: {error}")))?;
-            crew.members.push(Member::new(*role, running));
+            crew.members.push(Member::new(*role, running, terms.sandbox.withheld_from(*role)));
         }
         let mut sockets = connect(&roles).map_err(failed)?;
         for start in starts {
@@ -162,7 +168,9 @@ impl Crew {
             match self.next(Some(until.saturating_duration_since(Instant::now())))? {
                 Event::Told(role, FromRole::Sealed(report)) => {
                     for of_role in report.iter().flat_map(|report| &report.lowered) {
-                        self.records.lowered(role, of_role);
+                        let member = self.members.iter().find(|member| member.role == role);
+                        let mappings = member.map_or(&[][..], |member| &member.mappings);
+                        self.records.lowered(role, of_role, mappings);
                         lowered.push((role, of_role.clone()));
                     }
                     let member = self.member_mut(role)?;
@@ -192,16 +200,24 @@ impl Crew {
         let sandbox = promises
             .iter()
             .fold(Sandbox::new(Role::Supervisor.name()), |sandbox, promise: &Promise| sandbox.promise(*promise));
-        let sandbox = restricted(sandbox, terms.state.identity(Role::Supervisor), terms.sandbox);
+        let sandbox = restricted(sandbox, Role::Supervisor, terms.state.identity(Role::Supervisor), terms.sandbox);
         let rehearsed = if terms.sandbox.off {
             Ok(sandbox)
         } else {
-            sandbox.rehearse(&mut || crate::canary::play(self.signals.as_fd()))
+            sandbox.rehearse(&mut || {
+                crate::canary::play(self.signals.as_fd())?;
+                // The copy has no children.
+                crate::canary::permitted(
+                    "wait for children",
+                    rustix::process::wait(rustix::process::WaitOptions::NOHANG),
+                )
+            })
         };
+        let mappings = records::mappings();
         let report = rehearsed.and_then(Sandbox::prepare).and_then(portcullis::Prepared::seal);
         let report = report
             .map_err(|error| Error::failed(format!("the supervisor cannot be sealed: {error}; nothing was done")))?;
-        report.lowered.iter().for_each(|lowered| self.records.lowered(Role::Supervisor, lowered));
+        report.lowered.iter().for_each(|lowered| self.records.lowered(Role::Supervisor, lowered, &mappings));
         crate::ui::lowered(report.lowered.iter().map(|lowered| (Role::Supervisor, lowered.clone())).collect());
         Ok(report)
     }
@@ -303,7 +319,27 @@ impl Crew {
                 None => mishaps.push(format!("the {role} process did not end; the kernel will end it in time")),
             }
         }
-        if mishaps.is_empty() { Ok(()) } else { Err(Error::failed(mishaps.join("; "))) }
+        if mishaps.is_empty() { Ok(()) } else { Err(Error::failed(self.with_suspicion(mishaps.join("; ")))) }
+    }
+
+    /// What the sandbox refused in this run, for whoever wonders why something failed that looks like somebody else's doing.
+    pub(crate) fn suspicion(&self) -> Option<String> {
+        let lines = self.records.lines();
+        (!lines.is_empty()).then(|| {
+            format!(
+                "sandbox: {}. That may be why, and has nothing to do with the CA then. Please report it: acme-client sandbox \
+                 report",
+                lines.join("; ")
+            )
+        })
+    }
+
+    fn with_suspicion(&self, mut text: String) -> String {
+        if let Some(suspicion) = self.suspicion() {
+            text.push_str("\nacme-client: ");
+            text.push_str(&suspicion);
+        }
+        text
     }
 
     /// Ends the run because the user wants it to.
@@ -342,7 +378,8 @@ impl Crew {
             }
         }
         let cause = signalled.into_iter().next().or(own).or(peer);
-        Error::failed(cause.unwrap_or_else(|| "the roles ended without a word".to_owned()))
+        let cause = cause.unwrap_or_else(|| "the roles ended without a word".to_owned());
+        Error::failed(self.with_suspicion(cause))
     }
 
     fn weigh(&self, event: Event, own: &mut Option<String>, peer: &mut Option<String>) {
@@ -459,13 +496,15 @@ fn answer(role: Role, listening: &mut Option<Listening>, records: &mut Records, 
 }
 
 impl Member {
-    const fn new(role: Role, running: privsep::Role<ToRole, FromRole>) -> Self {
+    const fn new(role: Role, running: privsep::Role<ToRole, FromRole>, withheld: Vec<syscall_policy::Class>) -> Self {
         Self {
             role,
             running,
             report: None,
             listening: None,
             named: Vec::new(),
+            withheld,
+            mappings: Vec::new(),
             sealed: false,
             silent: false,
             mute: false,
@@ -497,7 +536,12 @@ impl Member {
             Ok((FromRole::Listener(promises, mappings), descriptors)) if !self.sealed && self.listening.is_none() => {
                 let pid = self.running.process.pid.as_raw_nonzero().get().unsigned_abs();
                 let listener = descriptors.into_iter().next().and_then(|fd| Listener::new(fd, &promises, pid).ok());
+                let listener = listener.map(|listener| listener.withholding(&self.withheld));
                 self.listening = listener.map(|listener| Listening { listener, mappings, answered: 0 });
+                None
+            }
+            Ok((FromRole::Mapped(mappings), _)) if !self.sealed => {
+                self.mappings = mappings;
                 None
             }
             Ok((FromRole::Named(names), _)) if !self.sealed => {

@@ -52,7 +52,7 @@ impl<'a> Scene<'a> {
     /// The configured one, unless a layer is required that this machine does not have: that is for before anything is
     /// asked or made.
     pub(crate) fn new(config: &'a Config, state: &'a State) -> Result<Self> {
-        restricted(Sandbox::new(Role::Supervisor.name()), None, &config.sandbox)
+        restricted(Sandbox::new(Role::Supervisor.name()), Role::Supervisor, None, &config.sandbox)
             .check_required()
             .map_err(|error| Error::failed(format!("{error}; nothing was done")))?;
         Ok(Self { config, state, ca: Ca::configured(config)? })

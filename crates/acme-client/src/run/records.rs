@@ -53,9 +53,28 @@ pub(crate) enum What {
         left: String,
         /// What went wrong.
         why: String,
+        /// The calls that were refused, where the layer filters calls.
+        #[serde(default)]
+        refused: Vec<Missed>,
     },
     /// The process was ended for a call that no honest library makes.
     Ended,
+}
+
+/// A call that a rehearsal was refused.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Missed {
+    /// The call, `None` for a number that no kernel had when this program was made.
+    pub(crate) call: Option<String>,
+    /// Its number.
+    pub(crate) number: u32,
+    /// Its class.
+    pub(crate) class: Option<String>,
+    /// Where it was made.
+    pub(crate) from: Option<Place>,
+    /// The function that made it, as far as the file's symbols say. In reports, not in records.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) symbol: Option<String>,
 }
 
 /// A place in a file that is mapped into memory.
@@ -77,6 +96,12 @@ pub(crate) struct Record {
     /// What happened.
     #[serde(flatten)]
     pub(crate) what: What,
+    /// In which command.
+    #[serde(default)]
+    pub(crate) command: String,
+    /// What roles did not get, in a run that was broken on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) withheld: Vec<String>,
     /// On what.
     pub(crate) machine: Machine,
 }
@@ -155,6 +180,8 @@ pub(crate) fn path(state: &Path) -> PathBuf {
 #[derive(Debug)]
 pub(crate) struct Records {
     file: Option<OwnedFd>,
+    command: &'static str,
+    withheld: Vec<String>,
     machine: Machine,
     /// Those of calls that were refused, with how often that was on the disk.
     refused: Vec<(Record, u64)>,
@@ -163,7 +190,7 @@ pub(crate) struct Records {
 
 impl Records {
     /// Opens the file. Without one records are shown all the same.
-    pub(crate) fn open(state: &Path) -> Self {
+    pub(crate) fn open(state: &Path, command: &'static str, withheld: Vec<String>) -> Self {
         let path = path(state);
         if std::fs::metadata(&path).is_ok_and(|file| file.len() > LARGE) {
             let _ = std::fs::rename(&path, path.with_extension("old.jsonl"));
@@ -172,7 +199,14 @@ impl Records {
         if let Some(file) = file.as_mut().filter(|file| file.metadata().is_ok_and(|file| file.len() == 0)) {
             let _ = file.write_all(HEAD);
         }
-        Self { file: file.map(OwnedFd::from), machine: Machine::here(), refused: Vec::new(), written: 0 }
+        Self {
+            file: file.map(OwnedFd::from),
+            command,
+            withheld,
+            machine: Machine::here(),
+            refused: Vec::new(),
+            written: 0,
+        }
     }
 
     /// A call that a role was refused. Returns the line for people if it is the first of its kind.
@@ -210,14 +244,28 @@ impl Records {
     }
 
     /// A layer that a role does without.
-    pub(crate) fn lowered(&mut self, role: Role, lowered: &Lowered) {
+    pub(crate) fn lowered(&mut self, role: Role, lowered: &Lowered, mappings: &[Mapping]) {
         let (left, why) = (lowered.left.clone(), privsep::printable(&lowered.why));
-        self.record(role, What::Lowered { layer: lowered.layer.to_string(), left, why });
+        let missed = lowered.refused.iter().map(|trapped| Missed {
+            call: trapped.call.clone(),
+            number: trapped.number,
+            class: trapped.class.clone(),
+            from: place(mappings, trapped.address),
+            symbol: None,
+        });
+        let what = What::Lowered { layer: lowered.layer.to_string(), left, why, refused: missed.collect() };
+        self.record(role, what);
     }
 
     /// A role that its filter ended.
     pub(crate) fn ended(&mut self, role: Role) {
         self.record(role, What::Ended);
+    }
+
+    /// The first of what was refused, for people.
+    pub(crate) fn lines(&self) -> Vec<String> {
+        const ENOUGH: usize = 3;
+        self.refused.iter().take(ENOUGH).map(|(record, _)| line(record)).collect()
     }
 
     /// Brings the numbers up to date. For the end of a run.
@@ -242,8 +290,14 @@ impl Records {
             }
             self.written += 1;
         }
-        let record =
-            Record { time: crate::commands::now(), role: role.name().to_owned(), what, machine: self.machine.clone() };
+        let record = Record {
+            time: crate::commands::now(),
+            role: role.name().to_owned(),
+            what,
+            command: self.command.to_owned(),
+            withheld: self.withheld.clone(),
+            machine: self.machine.clone(),
+        };
         self.write(&record);
         Some(record)
     }
@@ -289,7 +343,7 @@ pub(crate) fn line(record: &Record) -> String {
             let times = if *count > 1 { format!(", {count} times") } else { String::new() };
             format!("{role} was refused {call}{class} with {answer}{times}{}", place.unwrap_or_default())
         }
-        What::Lowered { layer, left, why } => {
+        What::Lowered { layer, left, why, .. } => {
             format!("{role} does without {layer} here; what is left of it: {left}. {why}")
         }
         What::Ended => format!("{role} was ended for a system call that no honest library makes (SIGSYS)"),
@@ -325,7 +379,7 @@ mod tests {
     fn the_same_call_is_recorded_once_and_counted() {
         let state = tempfile::tempdir().expect("a directory");
         let mappings: Vec<Mapping> = mapping(LINE).into_iter().collect();
-        let mut records = Records::open(state.path());
+        let mut records = Records::open(state.path(), "issue", Vec::new());
         let line = records.refused(Role::Net, &refused(332, 0x7f00_0000_1010), &mappings).expect("the first");
         assert_eq!(line, "net was refused statx (stat-path) with ENOSYS, from /lib/libc.so.6+0x26010");
         assert_eq!(records.refused(Role::Net, &refused(332, 0x7f00_0000_1010), &mappings), None);
@@ -341,10 +395,34 @@ mod tests {
         assert_eq!(counts, [1, 2]);
     }
 
+    /// What was written by an earlier version of the program is still read.
+    #[test]
+    fn what_is_lowered_is_told_by_call_and_place() {
+        let state = tempfile::tempdir().expect("a directory");
+        let mappings: Vec<Mapping> = mapping(LINE).into_iter().collect();
+        let lowered: Lowered = serde_json::from_str(
+            r#"{"layer":"Seccomp","left":"little","why":"no memory","refused":
+                [{"number":9,"call":"mmap","class":"memory","address":139637976731664}]}"#,
+        )
+        .expect("a layer");
+        Records::open(state.path(), "renew", vec!["net:memory".to_owned()]).lowered(Role::Net, &lowered, &mappings);
+        let [record] = read(state.path()).expect("records").try_into().expect("one");
+        assert_eq!((record.command.as_str(), record.withheld.as_slice()), ("renew", &["net:memory".to_owned()][..]));
+        let What::Lowered { refused, .. } = record.what else { panic!("{record:?}") };
+        let [missed] = refused.try_into().expect("one call");
+        assert_eq!((missed.call.as_deref(), missed.class.as_deref()), (Some("mmap"), Some("memory")));
+        assert_eq!(missed.from, Some(Place { file: "/lib/libc.so.6".to_owned(), offset: 0x26010 }));
+
+        let earlier = r#"{"time":1,"role":"net","kind":"lowered","layer":"seccomp","left":"","why":"",
+            "machine":{"version":"0","arch":"x86_64","kernel":"6.1","libc":"glibc 2.36"}}"#;
+        let record: Record = serde_json::from_str(earlier).expect("a record");
+        assert_eq!((record.command.as_str(), record.withheld.len()), ("", 0));
+    }
+
     #[test]
     fn a_role_cannot_fill_the_disk() {
         let state = tempfile::tempdir().expect("a directory");
-        let mut records = Records::open(state.path());
+        let mut records = Records::open(state.path(), "issue", Vec::new());
         for number in 0..10_000 {
             records.refused(Role::Net, &refused(number, 0), &[]);
         }

@@ -85,6 +85,18 @@ fn calls_that_are_refused_are_recorded_and_the_run_goes_on() {
         let text = program.run(&["sandbox", "report"]).stdout;
         assert!(text.contains("membarrier (memory-extra) with ENOSYS"), "{text}");
         assert!(text.contains("None of this stopped a run"), "{text}");
+        // A run that fails says what was refused in it: not everything that looks like the CA's doing is.
+        assert!(!ran.stderr.contains("That may be why"), "{ran:?}");
+        scene.faults(test_ca::Fault::Certificate(test_ca::BadCertificate::ForeignKey));
+        let ran = scene.issue_with(&["other.example"], &preload);
+        assert_eq!(ran.status, Some(1), "{user:?}: {ran:?}");
+        assert!(ran.stderr.contains("That may be why"), "{ran:?}");
+        // Which file, but not whose.
+        for record in records {
+            assert!(!record["from"]["file"].as_str().unwrap_or_default().contains('/'), "{record}");
+            assert_eq!(record["command"], "issue", "{record}");
+            assert!(record.get("withheld").is_none(), "{record}");
+        }
     }
 }
 

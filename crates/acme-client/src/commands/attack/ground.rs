@@ -145,7 +145,13 @@ impl Ground {
 
     /// Soon enough that somebody who waits for ever is found out.
     pub(super) fn terms(&self) -> Terms<'_> {
-        Terms { state: &self.state, sandbox: &self.config.sandbox, deadline: Duration::from_secs(60), verbose: false }
+        Terms {
+            state: &self.state,
+            sandbox: &self.config.sandbox,
+            command: "attack",
+            deadline: Duration::from_secs(60),
+            verbose: false,
+        }
     }
 
     /// What somebody in that role knows.

@@ -29,6 +29,7 @@ pub(crate) fn run(config: &Config, ui: &Ui) -> Result<Outcome> {
             .iter()
             .map(|layer| (layer.layer.to_string(), layer.outcome.word(), layer.outcome.text().to_owned()))
             .collect();
+        let shown: Vec<Shown> = shown.into_iter().map(without_directories).collect();
         let json = serde_json::json!({
             "version": 1,
             "command": "sandbox report",
@@ -65,13 +66,35 @@ pub(crate) fn run(config: &Config, ui: &Ui) -> Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn with_symbol(record: Record) -> Shown {
-    let symbol = match &record.what {
-        // What was recorded with another C library is in other places of its file.
-        What::Refused { from: Some(place), .. } if record.machine.libc == portcullis::c_library() => symbol::at(place),
+fn with_symbol(mut record: Record) -> Shown {
+    // What was recorded with another C library is in other places of its file.
+    let here = record.machine.libc == portcullis::c_library();
+    let symbol = match &mut record.what {
+        What::Refused { from: Some(place), .. } if here => symbol::at(place),
+        What::Lowered { refused, .. } if here => {
+            for missed in refused {
+                missed.symbol = missed.from.as_ref().and_then(symbol::at);
+            }
+            None
+        }
         _ => None,
     };
     Shown { record, symbol }
+}
+
+/// Files by their names: directories may be called after people.
+fn without_directories(mut shown: Shown) -> Shown {
+    let places = match &mut shown.record.what {
+        What::Refused { from, .. } => vec![from],
+        What::Lowered { refused, .. } => refused.iter_mut().map(|missed| &mut missed.from).collect(),
+        What::Ended => Vec::new(),
+    };
+    for place in places.into_iter().flatten() {
+        if let Some(at) = place.file.rfind('/') {
+            place.file.drain(..=at);
+        }
+    }
+    shown
 }
 
 /// The system's own name for itself (os-release(5)).
