@@ -46,6 +46,8 @@ pub(crate) fn is_root() -> bool {
 pub(crate) struct Program {
     user: As,
     directory: TempDir,
+    /// What is started.
+    pub(crate) binary: PathBuf,
 }
 
 /// What came of a run.
@@ -60,7 +62,7 @@ impl Program {
     pub(crate) fn new(user: As) -> Self {
         let directory = tempfile::tempdir().expect("a directory");
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755)).expect("a mode");
-        let program = Self { user, directory };
+        let program = Self { user, directory, binary: binary().to_owned() };
         program.own(program.directory.path());
         program
     }
@@ -99,7 +101,7 @@ impl Program {
 
     /// The command line so far: with no configuration but what is given, and the state directory.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = start(self.user);
+        let mut command = start(self.user, &self.binary);
         if !arguments.contains(&"--config") {
             command.args(["--config", "/dev/null"]);
         }
@@ -131,10 +133,10 @@ impl Program {
 
 /// The program, to be started by that user. If the environment names a directory for traces, then under strace(1): the
 /// calls of each process, their arguments as numbers, go to a file there that is called after the test (`.ci/drift`).
-fn start(user: As) -> Command {
+fn start(user: As, binary: &Path) -> Command {
     static NUMBER: AtomicUsize = AtomicUsize::new(1);
     let Some(traces) = std::env::var_os("ACME_TEST_TRACES") else {
-        let mut command = Command::new(binary());
+        let mut command = Command::new(binary);
         if user == As::Nobody {
             command.uid(NOBODY).gid(NOBODY);
         }
@@ -150,7 +152,7 @@ fn start(user: As) -> Command {
     if user == As::Nobody {
         command.args(["-u", "nobody"]);
     }
-    command.arg(binary());
+    command.arg(binary);
     command
 }
 
