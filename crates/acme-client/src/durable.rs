@@ -55,6 +55,11 @@ pub(crate) fn try_out(directory: BorrowedFd<'_>) -> io::Result<()> {
     }
 }
 
+/// The same in a copy of the process, whose words go into records: without paths, which have names in them.
+pub(crate) fn canary(directory: BorrowedFd<'_>) -> Result<(), String> {
+    try_out(directory).map_err(|error| format!("cannot write in its directory: {}", crate::error::reason(&error)))
+}
+
 fn named(directory: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let name = format!(".canary-{}", std::process::id());
     let file = create(directory, &name, Mode::RUSR | Mode::WUSR)?;

@@ -109,7 +109,7 @@ impl Actor for Challenge {
 
     fn canary(&mut self) -> Result<(), String> {
         if let Some(webroot) = self.webroots.iter().flatten().next() {
-            webroot.try_out()?;
+            webroot.canary()?;
         }
         self.listeners.as_ref().map_or(Ok(()), |listeners| listeners.canary(self.net.as_fd()))
     }

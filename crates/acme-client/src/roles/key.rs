@@ -111,7 +111,7 @@ impl Actor for Key {
         let signed = PrivateKey::generate(KeyType::P256).and_then(|key| key.sign(b"a canary"));
         signed.map_err(|error| error.to_string())?;
         match self.slots.iter().flatten().next() {
-            Some(slot) => durable::try_out(slot.directory.as_fd()).map_err(|error| file("write to", &slot.path, error)),
+            Some(slot) => durable::canary(slot.directory.as_fd()),
             None => Ok(()),
         }
     }

@@ -134,7 +134,7 @@ impl Actor for Store {
     fn canary(&mut self) -> Result<(), String> {
         let own = self.slots.iter().find_map(|slot| slot.directory.as_ref());
         let directory = own.map_or_else(|| self.journal.as_fd(), AsFd::as_fd);
-        durable::try_out(directory).map_err(|error| file("write to", &self.root, error))
+        durable::canary(directory)
     }
 
     #[cfg(feature = "attacks")]

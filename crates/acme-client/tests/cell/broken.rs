@@ -147,8 +147,7 @@ struct Broken {
 impl Broken {
     fn run(withheld: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut scene = Scene::new(As::Caller);
-        scene.program.binary =
-            std::env::var_os("ACME_TEST_ATTACKS").ok_or("ACME_TEST_ATTACKS names no program")?.into();
+        scene.program.binary = crate::attacks()?;
         let options: Vec<String> = withheld.map(|what| format!("--withhold={what}")).collect();
         let mut line = vec!["www.example"];
         line.extend(options.iter().map(String::as_str));

@@ -167,14 +167,19 @@ pub(crate) fn binary() -> &'static Path {
     static COPY: OnceLock<PathBuf> = OnceLock::new();
     COPY.get_or_init(|| {
         remove_stale_copies();
-        let path = std::env::temp_dir().join(format!("acme-client-test-{}", std::process::id()));
-        fs::create_dir_all(&path).expect("made");
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
-        let copy = path.join("acme-client");
-        fs::copy(built(), &copy).expect("copied");
-        fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
-        copy
+        copied(&built(), "acme-client")
     })
+}
+
+/// A copy of a program where everybody can start it.
+pub(crate) fn copied(program: &Path, name: &str) -> PathBuf {
+    let path = std::env::temp_dir().join(format!("acme-client-test-{}", std::process::id()));
+    fs::create_dir_all(&path).expect("made");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
+    let copy = path.join(name);
+    fs::copy(program, &copy).expect("copied");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
+    copy
 }
 
 /// Nobody is there to remove the copy when tests end, so the next ones do.

@@ -126,6 +126,11 @@ impl Webroot {
         durable::try_out(self.directory.as_fd()).map_err(|error| file("write to", &self.path, error))
     }
 
+    /// The same in a copy of the process.
+    pub(crate) fn canary(&self) -> Result<(), String> {
+        durable::canary(self.directory.as_fd())
+    }
+
     /// Writes and removes a file.
     pub(crate) fn self_test(&mut self) -> Check {
         let tried = self.try_out();
