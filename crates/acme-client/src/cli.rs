@@ -160,7 +160,7 @@ pub(crate) enum Account {
 /// `doctor`
 #[derive(Debug, Args)]
 pub(crate) struct Doctor {
-    /// Have this role come to grief once it is sealed, to see that its words arrive
+    /// Have this role come to grief once it is sealed, to see that its words arrive; `all`: every one that is sealed
     #[arg(long, value_name = "ROLE", requires = "drill")]
     pub(crate) role: Option<String>,
     /// In which way it comes to grief

@@ -137,7 +137,34 @@ impl Outcome {
             Self::Enforced(text) | Self::Partial(text) | Self::Unavailable(text) | Self::Skipped(text) => text,
         }
     }
+
+    /// The version of what holds at least in part, where the kernel numbers what it has (Landlock).
+    #[must_use]
+    pub fn version(&self) -> Option<u32> {
+        self.holds()?.strip_prefix(VERSION)?.split(':').next()?.parse().ok()
+    }
+
+    /// Whether the machine can tell somebody else of refused calls (seccomp user notification, Linux 5.0). Only
+    /// [`machine`](crate::machine) says so.
+    #[must_use]
+    pub fn notifies(&self) -> bool {
+        self.holds().is_some_and(|text| text.ends_with(NOTIFIES))
+    }
+
+    /// The words for what holds.
+    fn holds(&self) -> Option<&str> {
+        match self {
+            Self::Enforced(text) | Self::Partial(text) => Some(text),
+            Self::Unavailable(_) | Self::Skipped(_) => None,
+        }
+    }
 }
+
+/// Comes before the version, and a colon after it.
+pub(crate) const VERSION: &str = "version ";
+
+/// Said of seccomp last.
+pub(crate) const NOTIFIES: &str = ", and refused calls can be told of";
 
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -273,6 +300,16 @@ mod tests {
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), Layer::ALL.len());
+    }
+
+    #[test]
+    fn versions_and_notifications_are_found_in_what_holds() {
+        assert_eq!(Outcome::Partial("version 2: files; not ports".to_owned()).version(), Some(2));
+        assert_eq!(Outcome::Enforced("version 10: files".to_owned()).version(), Some(10));
+        assert_eq!(Outcome::Unavailable("version 2: files".to_owned()).version(), None);
+        assert_eq!(Outcome::Enforced("offered".to_owned()).version(), None);
+        assert!(Outcome::Enforced(format!("offered{NOTIFIES}")).notifies());
+        assert!(!Outcome::Enforced("offered".to_owned()).notifies());
     }
 
     #[test]

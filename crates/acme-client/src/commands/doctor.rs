@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use acme::{DnsName, Url};
-use portcullis::LayerReport;
+use portcullis::{Layer, LayerReport, Outcome as LayerOutcome};
 use serde::Serialize;
 
 use crate::cli::{Doctor, DrillKind};
@@ -18,11 +18,12 @@ use crate::commands::Outcome;
 use crate::config::{Config, Definition, Method};
 use crate::crypto::key::KeyType;
 use crate::error::{Error, Result};
-use crate::messages::{Check, Drill, FromRole, SandboxMode, ToRole};
-use crate::roles::Role;
-use crate::run::crew::{Crew, Terms};
+use crate::messages::{Check, Drill, Failed, FromRole, SandboxMode, ToRole};
+use crate::roles::{self, Role};
+use crate::run::crew::{Crew, Event, Terms};
 use crate::run::kernel::{self, KernelView};
 use crate::run::plan::{Job, Scene, deadline};
+use crate::run::records::Machine;
 use crate::run::watch;
 use crate::state::State;
 use crate::ui::Ui;
@@ -47,11 +48,7 @@ struct RoleView {
 /// Starts the roles, asks the kernel and them.
 pub(crate) fn run(config: &Config, options: &Doctor, ui: &Ui) -> Result<Outcome> {
     let drill = match (&options.role, options.drill) {
-        (Some(name), Some(kind)) => {
-            let role = Role::named(name).filter(|role| *role != Role::Supervisor);
-            let role = role.ok_or_else(|| Error::usage(format!("there is no role {name} to be drilled")))?;
-            Some((role, kind))
-        }
+        (Some(name), Some(kind)) => Some((drilled(name)?, kind)),
         _ => None,
     };
     let Some(place) = &options.place else { return from_outside() };
@@ -78,7 +75,7 @@ fn from_outside() -> Result<Outcome> {
 fn examine(
     config: &Config,
     options: &Doctor,
-    drill: Option<(Role, DrillKind)>,
+    drill: Option<(Vec<Role>, DrillKind)>,
     place: &Path,
     machine: &[LayerReport],
     ui: &Ui,
@@ -116,11 +113,21 @@ fn examine(
     let hooks = [vec!["/bin/true".to_owned()]];
     let mut crew = Crew::start(scene.issue(&jobs, &hooks)?, &terms)?;
 
-    if let Some((role, kind)) = drill {
-        crew.tell(role, &ToRole::Drill(kind.into()))?;
-        watch::ask(&mut crew, role, Duration::from_secs(30), |told| matches!(told, FromRole::Drilled))?;
+    if let Some((roles, kind)) = drill {
+        let patience = Duration::from_secs(30);
+        let mut mishaps = Vec::new();
+        match roles[..] {
+            [role] => {
+                crew.tell(role, &ToRole::Drill(kind.into()))?;
+                watch::ask(&mut crew, role, patience, |told| matches!(told, FromRole::Drilled))?;
+            }
+            _ => mishaps = drill_together(&mut crew, roles.clone(), kind, patience)?,
+        }
         crew.end()?;
-        ui.print(&format!("{role}: nothing came of it"));
+        if !mishaps.is_empty() {
+            return Err(Error::failed(mishaps.join("; ")));
+        }
+        roles.iter().for_each(|role| ui.print(&format!("{role}: nothing came of it")));
         return Ok(Outcome::Done);
     }
 
@@ -144,6 +151,44 @@ fn examine(
     views.insert(0, view(Role::Supervisor, me, Some(&status), None));
     crew.end()?;
     show(machine, &views, ui)
+}
+
+/// Who is to come to grief.
+fn drilled(name: &str) -> Result<Vec<Role>> {
+    if name == "all" {
+        let sealed = roles::TABLE.iter().filter(|spec| spec.promises.is_some()).map(|spec| spec.role);
+        return Ok(sealed.filter(|role| *role != Role::Supervisor).collect());
+    }
+    let role = Role::named(name).filter(|role| *role != Role::Supervisor);
+    role.map(|role| vec![role]).ok_or_else(|| Error::usage(format!("there is no role {name} to be drilled")))
+}
+
+/// All at a time, and each is heard out: that others notice who is gone is no part of it. What there was besides what the
+/// ends of the processes tell.
+fn drill_together(crew: &mut Crew, mut going: Vec<Role>, kind: DrillKind, patience: Duration) -> Result<Vec<String>> {
+    let mut mishaps = Vec::new();
+    going.iter().try_for_each(|role| crew.tell(*role, &ToRole::Drill(kind.into())))?;
+    while !going.is_empty() {
+        match crew.next(Some(patience))? {
+            Event::Told(from, FromRole::Log(_, text)) => crate::ui::said(from, &privsep::printable(&text)),
+            Event::Said(from, line) => crate::ui::said(from, &line),
+            Event::Told(role, FromRole::Drilled) => going.retain(|other| *other != role),
+            Event::Gone(role) if going.contains(&role) => {
+                mishaps.push(format!("the {role} process ended without a word"));
+                going.retain(|other| *other != role);
+            }
+            Event::Told(role, FromRole::Failed(Failed::Own(text))) => {
+                mishaps.push(format!("{role}: {}", privsep::printable(&text)));
+                going.retain(|other| *other != role);
+            }
+            Event::Gone(_) => {}
+            Event::Told(_, FromRole::Failed(Failed::Peer(_))) => {}
+            Event::Interrupted => return Err(crew.interrupted()),
+            Event::Nothing => return Err(Error::failed("some roles do not answer")),
+            event @ (Event::Told(..) | Event::Misbehaved(_)) => return Err(crew.end_badly(event)),
+        }
+    }
+    Ok(mishaps)
 }
 
 fn definition(place: &Path) -> Result<Definition> {
@@ -195,15 +240,49 @@ fn view(role: Role, pid: i32, report: Option<&portcullis::Report>, kernel: Optio
     }
 }
 
+/// What programs may want to know of the machine, without reading words for people.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "kebab-case")]
+struct Abilities {
+    /// Whether calls can be filtered.
+    seccomp: bool,
+    /// Whether somebody else can be told of refused calls, and answer them.
+    user_notification: bool,
+    /// The version of Landlock.
+    landlock: Option<u32>,
+    /// Whether memory can be kept from becoming executable.
+    mdwe: bool,
+}
+
+impl Abilities {
+    fn of(machine: &[LayerReport]) -> Self {
+        let outcome = |layer| machine.iter().find(|report| report.layer == layer).map(|report| &report.outcome);
+        let has = |layer| matches!(outcome(layer), Some(LayerOutcome::Enforced(_) | LayerOutcome::Partial(_)));
+        Self {
+            seccomp: has(Layer::Seccomp),
+            user_notification: outcome(Layer::Seccomp).is_some_and(LayerOutcome::notifies),
+            landlock: outcome(Layer::Landlock).and_then(LayerOutcome::version),
+            mdwe: has(Layer::Mdwe),
+        }
+    }
+}
+
 fn show(machine: &[LayerReport], views: &[RoleView], ui: &Ui) -> Result<Outcome> {
     let failed = views.iter().flat_map(|view| &view.tests).filter(|(ok, _, _)| !ok).count();
     if ui.json() {
+        let abilities = Abilities::of(machine);
         let machine: Vec<_> = machine
             .iter()
             .map(|layer| (layer.layer.to_string(), layer.outcome.word(), layer.outcome.text().to_owned()))
             .collect();
         let json = serde_json::json!({
-            "version": 1, "command": "doctor", "machine": machine, "roles": views, "failed-tests": failed,
+            "version": 1,
+            "command": "doctor",
+            "on": Machine::here(),
+            "abilities": abilities,
+            "machine": machine,
+            "roles": views,
+            "failed-tests": failed,
         });
         ui.print(&json.to_string());
     } else {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use acme::{DnsName, Url};
 use attacks::Target;
-use portcullis::{Layer, Outcome};
+use portcullis::Layer;
 
 use crate::commands::doctor::Place;
 use crate::config::{Config, Definition, Method};
@@ -254,7 +254,5 @@ fn definitions(place: &Path) -> Result<[Definition; 2]> {
 fn landlock() -> u32 {
     let machine = portcullis::machine();
     let layer = machine.iter().find(|layer| layer.layer == Layer::Landlock);
-    let Some(Outcome::Enforced(text) | Outcome::Partial(text)) = layer.map(|layer| &layer.outcome) else { return 0 };
-    let digits = text.trim_start_matches("version ").split(':').next().unwrap_or_default();
-    digits.parse().unwrap_or(0)
+    layer.and_then(|layer| layer.outcome.version()).unwrap_or(0)
 }

@@ -14,7 +14,7 @@ use landlock::{
 use super::{check_directories, has_children, unavailable};
 use crate::error::Error;
 use crate::promise::Promise;
-use crate::report::Outcome;
+use crate::report::{Outcome, VERSION};
 use crate::sandbox::{PathAccess, Sandbox};
 use crate::sys;
 
@@ -103,9 +103,9 @@ fn described(version: u32) -> Outcome {
         names.map(|(_, name)| *name).collect::<Vec<_>>().join(", ")
     };
     if version >= COMPLETE {
-        return Outcome::Enforced(format!("version {version}: {}", list(true)));
+        return Outcome::Enforced(format!("{VERSION}{version}: {}", list(true)));
     }
-    Outcome::Partial(format!("version {version}: {}; not {}", list(true), list(false)))
+    Outcome::Partial(format!("{VERSION}{version}: {}; not {}", list(true), list(false)))
 }
 
 fn build(

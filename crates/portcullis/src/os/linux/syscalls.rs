@@ -7,13 +7,16 @@ use syscall_policy::{Arch, Class, Condition, Decision, Errno, Instruction, Polic
 use super::unavailable;
 use crate::errno;
 use crate::promise::Promise;
-use crate::report::Outcome;
+use crate::report::{NOTIFIES, Outcome};
 use crate::sandbox::{HandOff, Sandbox, Strength};
 use crate::sys;
 
 /// The kernel's own number, which it lets out here: `ENOTSUPP`. Some 32-bit Arm kernels must compile filters, and
 /// cannot compile a large one.
 const ENOTSUPP: i32 = 524;
+
+/// `SECCOMP_RET_USER_NOTIF` of `linux/seccomp.h`.
+const NOTIFY: u32 = 0x7fc0_0000;
 
 /// A filter for this process.
 #[derive(Debug)]
@@ -181,7 +184,8 @@ pub(super) fn offered() -> Outcome {
     /// `SECCOMP_RET_KILL_PROCESS` of `linux/seccomp.h`.
     const KILL_PROCESS: u32 = 0x8000_0000;
     if sys::knows_action(KILL_PROCESS).is_ok() {
-        return Outcome::Enforced("offered".to_owned());
+        let notifies = if sys::knows_action(NOTIFY).is_ok() { NOTIFIES } else { "" };
+        return Outcome::Enforced(format!("offered{notifies}"));
     }
     match sys::has_filters() {
         Ok(()) => Outcome::Enforced("offered, in an older form".to_owned()),
@@ -192,8 +196,6 @@ pub(super) fn offered() -> Outcome {
 /// Makes seccomp(2) ask whether calls can be told of, as it will when a process is sealed with a listener: some outer
 /// sandboxes end whoever makes that call.
 pub(crate) fn ask_for_listener() {
-    /// `SECCOMP_RET_USER_NOTIF` of `linux/seccomp.h`.
-    const NOTIFY: u32 = 0x7fc0_0000;
     // The answers are of no matter: the call that is to come finds out for itself.
     let _ = sys::knows_action(NOTIFY);
     let _ = sys::ask_for_listener();
