@@ -12,6 +12,7 @@ mod support;
 use std::io::{Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use scenes::{Expect, Scene};
 
@@ -29,23 +30,40 @@ fn main() -> ExitCode {
     } else {
         say("not tested: what root can do, since these tests do not run as root");
     }
+    let wanted: Vec<Scene> = scenes::all()
+        .into_iter()
+        .filter(|scene| filter.is_none_or(|text| scene.name.contains(text.as_str())))
+        .collect();
+    // A filter is the same whoever is in it.
+    let of_user = |at: usize| wanted.iter().filter(move |scene| at == 0 || !scene.once);
     let (mut passed, mut failed) = (0, 0);
-    for (user, uid) in users {
-        for scene in scenes::all().iter().filter(|scene| filter.is_none_or(|text| scene.name.contains(text.as_str()))) {
-            match judge(scene, uid) {
-                Ok(notes) => {
-                    passed += 1;
-                    say(&format!("scene {} {user} ... ok", scene.name));
-                    notes.lines().for_each(|note| say(&format!("    {note}")));
-                }
-                Err(why) => {
-                    failed += 1;
-                    say(&format!("scene {} {user} ... FAILED\n{why}", scene.name));
-                }
-            }
+    let mut tell = |scene: &Scene, user: &str, judged: Result<String, String>| match judged {
+        Ok(notes) => {
+            passed += 1;
+            say(&format!("scene {} {user} ... ok", scene.name));
+            notes.lines().for_each(|note| say(&format!("    {note}")));
         }
-    }
-    say(&format!("{passed} scenes passed, {failed} failed"));
+        Err(why) => {
+            failed += 1;
+            say(&format!("scene {} {user} ... FAILED\n{why}", scene.name));
+        }
+    };
+    std::thread::scope(|threads| {
+        // Those that wait for a deadline do so while the others are played.
+        let waiting: Vec<_> = users
+            .iter()
+            .flat_map(|(user, uid)| wanted.iter().filter(|scene| scene.waits).map(move |scene| (scene, *user, *uid)))
+            .map(|(scene, user, uid)| (scene, user, threads.spawn(move || judge(scene, uid))))
+            .collect();
+        for (at, (user, uid)) in users.iter().enumerate() {
+            of_user(at).filter(|scene| !scene.waits).for_each(|scene| tell(scene, user, judge(scene, *uid)));
+        }
+        for (scene, user, judging) in waiting {
+            let judged = judging.join().unwrap_or_else(|_| Err("  its judge panicked".to_owned()));
+            tell(scene, user, judged);
+        }
+    });
+    say(&format!("{passed} passed, {failed} failed"));
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -108,7 +126,12 @@ struct Place(std::path::PathBuf);
 
 impl Place {
     fn new(uid: Option<u32>) -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("portcullis-scene-{}", std::process::id()));
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let path = std::env::temp_dir().join(format!(
+            "portcullis-scene-{}-{}",
+            std::process::id(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        ));
         std::fs::create_dir(&path)?;
         let place = Self(path);
         std::os::unix::fs::chown(&place.0, uid, uid)?;
