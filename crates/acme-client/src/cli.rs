@@ -210,6 +210,9 @@ pub(crate) struct Attack {
     /// Only attempts whose names contain this
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub(crate) name: String,
+    /// Only system calls, and of those that must end the process each in one role: what depends on the machine
+    #[arg(long)]
+    pub(crate) quick: bool,
     /// Where to try things out, given by the process that looks at it afterwards
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) place: Option<PathBuf>,

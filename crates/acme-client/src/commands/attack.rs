@@ -10,7 +10,7 @@ mod table;
 use std::process::Command;
 use std::time::Duration;
 
-use attacks::{Target, Tried, Verdict};
+use attacks::{Attempt, Target, Tried, Verdict};
 
 use crate::attack::{Attack, Known, forged, frames, may_tell};
 use crate::cli::Attack as Options;
@@ -36,6 +36,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 struct Wanted<'a> {
     role: Option<Role>,
     name: &'a str,
+    quick: bool,
 }
 
 impl Wanted<'_> {
@@ -51,6 +52,27 @@ impl Wanted<'_> {
     fn names(&self, name: &str) -> bool {
         name.contains(self.name)
     }
+
+    /// The attempts that must end a process, for one run of all roles after the other: which role makes which. Each role
+    /// makes all of them, or they make them in turn.
+    fn ended(&self) -> Vec<Vec<(Role, Attempt)>> {
+        let attempts = attacks::ended().into_iter().filter(|attempt| self.names(attempt.name));
+        let roles: Vec<Role> = self.roles().collect();
+        if self.quick {
+            // One more stays for the supervisor.
+            let attempts: Vec<Attempt> = attempts.collect();
+            let runs = attempts.chunks(roles.len() + 1);
+            return runs.map(|run| roles.iter().copied().zip(run.iter().copied()).collect()).collect();
+        }
+        attempts.map(|attempt| roles.iter().map(|role| (*role, attempt)).collect()).collect()
+    }
+
+    /// Those that the supervisor makes.
+    fn ended_in_supervisor(&self) -> Vec<Attempt> {
+        let attempts = attacks::ended().into_iter().filter(|attempt| self.names(attempt.name));
+        let (others, step) = if self.quick { (self.roles().count(), self.roles().count() + 1) } else { (0, 1) };
+        attempts.skip(others).step_by(step).collect()
+    }
 }
 
 /// Attacks, and shows what came of it.
@@ -60,7 +82,7 @@ pub(crate) fn run(config: &Config, options: &Options, ui: &Ui) -> Result<Outcome
             .filter(|role| *role != Role::Hook)
             .ok_or_else(|| Error::usage(format!("there is no role {name} to be attacked")))
     });
-    let wanted = Wanted { role: role.transpose()?, name: &options.name };
+    let wanted = Wanted { role: role.transpose()?, name: &options.name, quick: options.quick };
     if let Some(place) = &options.place {
         return supervisor(&Ground::again(config, place)?, &wanted, ui);
     }
@@ -77,6 +99,13 @@ pub(crate) fn run(config: &Config, options: &Options, ui: &Ui) -> Result<Outcome
         return Ok(table.show(ui));
     }
     ended(&ground, &wanted, &mut table)?;
+    if wanted.quick {
+        if wanted.has(Role::Supervisor) {
+            from_outside(&ground, &wanted, &mut table)?;
+        }
+        table.unchanged("after attacks by system calls", &before, &ground.snapshot());
+        return Ok(table.show(ui));
+    }
     forge(&ground, &wanted, &mut table)?;
     sideways(&ground, &wanted, &mut table)?;
     if wanted.has(Role::Net) {
@@ -127,15 +156,15 @@ fn collect(crew: &mut Crew, role: Role, table: &mut Table) -> Result<()> {
     }
 }
 
-/// Attempts that must end the process: in each role at a time, one run each.
+/// Attempts that must end the process: one in each role at a time.
 fn ended(ground: &Ground, wanted: &Wanted<'_>, table: &mut Table) -> Result<()> {
-    for attempt in attacks::ended().iter().filter(|attempt| wanted.names(attempt.name)) {
+    for run in wanted.ended() {
         let mut crew = ground.crew()?;
-        for role in wanted.roles() {
-            let attack = Attack::Call(ground.target(role, &crew), attempt.name.to_owned());
-            crew.tell(role, &ToRole::Attack(Box::new(attack)))?;
+        for (role, attempt) in &run {
+            let attack = Attack::Call(ground.target(*role, &crew), attempt.name.to_owned());
+            crew.tell(*role, &ToRole::Attack(Box::new(attack)))?;
         }
-        let mut going: Vec<Role> = wanted.roles().collect();
+        let mut going: Vec<Role> = run.iter().map(|(role, _)| *role).collect();
         let mut survived: Vec<(Role, Tried)> = Vec::new();
         while !going.is_empty() {
             match crew.next(Some(PATIENCE))? {
@@ -146,7 +175,7 @@ fn ended(ground: &Ground, wanted: &Wanted<'_>, table: &mut Table) -> Result<()> 
             }
         }
         let words = crew.end().err().map(|error| error.to_string()).unwrap_or_default();
-        for role in wanted.roles() {
+        for (role, attempt) in run {
             let ended = words.contains(&format!("the {role} process made a system call that no honest library makes"));
             let tried = match survived.iter().find(|(survivor, _)| *survivor == role) {
                 Some((_, tried)) => tried.clone(),
@@ -260,8 +289,6 @@ fn peers(ground: &Ground, wanted: &Wanted<'_>, attack: Attack, table: &mut Table
 
 /// The supervisor's part, in processes of its own: one for the attempts that leave it alive, one each for the others.
 fn from_outside(ground: &Ground, wanted: &Wanted<'_>, table: &mut Table) -> Result<()> {
-    let ended = attacks::ended();
-    let ended: Vec<_> = ended.iter().filter(|attempt| wanted.names(attempt.name)).collect();
     let line = |name: &str| {
         let program = std::env::current_exe().map_err(|error| Error::failed(format!("cannot start again: {error}")))?;
         let mut command = Command::new(program);
@@ -280,7 +307,7 @@ fn from_outside(ground: &Ground, wanted: &Wanted<'_>, table: &mut Table) -> Resu
         let tried = serde_json::from_str(told);
         table.add(Role::Supervisor, tried.map_err(|error| Error::failed(format!("the supervisor's part: {error}")))?);
     }
-    for attempt in ended {
+    for attempt in wanted.ended_in_supervisor() {
         use std::os::unix::process::ExitStatusExt as _;
         const SIGSYS: i32 = 31;
         let output = line(attempt.name)?;
