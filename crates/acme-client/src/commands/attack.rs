@@ -294,6 +294,9 @@ fn from_outside(ground: &Ground, wanted: &Wanted<'_>, table: &mut Table) -> Resu
         let mut command = Command::new(program);
         command.args(["attack", "--json", "--role", Role::Supervisor.name(), "--name", name, "--config", "/dev/null"]);
         command.args(["--directory", ground.known().directory.as_str()]).arg("--place").arg(ground.place());
+        if let Some(roots) = ground.ca_file() {
+            command.arg("--ca-file").arg(roots);
+        }
         command.output().map_err(|error| Error::failed(format!("cannot start again: {error}")))
     };
     let failed = |output: &std::process::Output| {

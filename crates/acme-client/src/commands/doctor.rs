@@ -110,7 +110,9 @@ fn examine(
         verbose: ui.verbose(),
         deadline: deadline(1),
     };
-    let hooks = [vec!["/bin/true".to_owned()]];
+    // A command that every machine has, for hook to look whether it is there: some have no /bin/true.
+    let own = privsep::own_program().map_err(|error| Error::failed(format!("doctor cannot start: {error}")))?;
+    let hooks = [vec![std::fs::canonicalize(&own).unwrap_or(own).to_string_lossy().into_owned()]];
     let mut crew = Crew::start(scene.issue(&jobs, &hooks)?, &terms)?;
 
     if let Some((roles, kind)) = drill {

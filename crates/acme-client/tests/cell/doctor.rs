@@ -6,7 +6,8 @@
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::program::{As, Program, Ran, is_root};
+use crate::program::{As, Ran, is_root};
+use crate::scene::Scene;
 use crate::{Told, keep};
 
 /// What a cell is said to be able to do.
@@ -39,8 +40,8 @@ pub(crate) fn run() -> Result<Told, String> {
 }
 
 fn examine(user: As) -> Result<String, String> {
-    let program = Program::new(user);
-    let ran = program.run(&["doctor", "--json"]);
+    // With the root of a CA: a cell has none of its own.
+    let ran = Scene::new(user).run(&["doctor", "--json"]);
     let report: Value = serde_json::from_str(&ran.stdout).map_err(|error| format!("{error}: {ran:?}"))?;
     let found = json!({ "abilities": report["abilities"], "on": report["on"], "machine": report["machine"] });
     keep(&format!("{user:?}").to_lowercase(), found);

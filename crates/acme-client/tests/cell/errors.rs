@@ -5,7 +5,7 @@ use std::process::Child;
 use test_ca::{BadCertificate, Fault, Faults};
 
 use crate::Told;
-use crate::program::{As, Program, Ran};
+use crate::program::{As, Ran};
 use crate::scene::{Scene, files, free_port};
 
 /// The certificate that is in use, and must stay so.
@@ -72,7 +72,7 @@ fn told_clearly(ran: &Ran, words: &[&str]) -> Result<(), String> {
 /// A run that takes its time.
 struct Patient {
     /// Keeps its directory.
-    _program: Program,
+    _scene: Scene,
     child: Child,
     words: &'static str,
 }
@@ -91,11 +91,14 @@ impl Patient {
     }
 
     fn start(user: As, directory: &str, words: &'static str) -> Self {
-        let program = Program::new(user);
+        let scene = Scene::new(user);
+        let root = scene.program.path("root.pem");
+        let root = root.to_str().expect("text");
         let listen = free_port().to_string();
-        let mut command = program.command(&["--directory", directory, "issue", NAME, "--listen", &listen]);
+        let line = ["--directory", directory, "--ca-file", root, "issue", NAME, "--listen", &listen];
+        let mut command = scene.program.command(&line);
         command.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
-        Self { child: command.spawn().expect("started"), _program: program, words }
+        Self { child: command.spawn().expect("started"), _scene: scene, words }
     }
 
     fn judge(self) -> Result<(), String> {

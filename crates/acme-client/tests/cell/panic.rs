@@ -1,7 +1,8 @@
 //! `panic`: roles come to grief once they are sealed, and their words reach the user with any C library's `abort`.
 
 use crate::Told;
-use crate::program::{As, Program};
+use crate::program::As;
+use crate::scene::Scene;
 
 const ROLES: [&str; 6] = ["net", "dial", "account", "key", "challenge", "store"];
 
@@ -21,21 +22,22 @@ const DRILLS: [(&str, &str, bool, &[&str]); 2] = [
 pub(crate) fn run() -> Result<Told, String> {
     let filtered = super::doctor::declared().is_none_or(|declared| declared.seccomp);
     for user in As::all() {
-        let program = Program::new(user);
+        // With the root of a CA: a cell has none of its own.
+        let scene = Scene::new(user);
         for (roles, drill, succeeds, words) in DRILLS {
-            judge(&program, roles, drill, succeeds, words).map_err(|why| format!("{user:?}: {why}"))?;
+            judge(&scene, roles, drill, succeeds, words).map_err(|why| format!("{user:?}: {why}"))?;
         }
         if filtered {
             let words = ["the ROLE process made a system call that no honest library makes"];
-            judge(&program, "all", "forbidden", false, &words).map_err(|why| format!("{user:?}: {why}"))?;
+            judge(&scene, "all", "forbidden", false, &words).map_err(|why| format!("{user:?}: {why}"))?;
         }
     }
     let forbidden = if filtered { "" } else { "; nothing ends who makes a forbidden call, without filters" };
     Ok(Told::words(format!("{} roles{forbidden}", ROLES.len())))
 }
 
-fn judge(program: &Program, roles: &str, drill: &str, succeeds: bool, words: &[&str]) -> Result<(), String> {
-    let ran = program.run(&["doctor", "--role", roles, "--drill", drill]);
+fn judge(scene: &Scene, roles: &str, drill: &str, succeeds: bool, words: &[&str]) -> Result<(), String> {
+    let ran = scene.run(&["doctor", "--role", roles, "--drill", drill]);
     if ran.status != Some(i32::from(!succeeds)) || ran.stderr.contains('\u{1b}') {
         return Err(format!("{drill}: {ran:?}"));
     }

@@ -126,6 +126,11 @@ impl Ground {
         Ok(())
     }
 
+    /// The file with the roots of the CA, where one is given.
+    pub(super) fn ca_file(&self) -> Option<&Path> {
+        self.config.ca_file.as_deref()
+    }
+
     /// All roles, sealed as far as this machine goes: a rehearsal that lowered a layer would be found by attackers too.
     pub(super) fn crew(&self) -> Result<Crew> {
         let crew = Crew::start(Scene::new(&self.config, &self.state)?.issue(&self.jobs, &[])?, &self.terms())?;
