@@ -36,8 +36,8 @@ const KEPT: usize = 2;
 /// What a cell runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Artifacts {
-    /// Where the programs are, and nothing else: `acme-client` as it is released, `acme-client-attacks` with the attacks in it,
-    /// and the tests `cell`, `sealed` and `breakages`.
+    /// Where the programs are, and nothing else: `acme-client` (as it is released, where it is static), `acme-client-attacks`
+    /// with the attacks in it, and the tests `cell`, `sealed` and `breakages`.
     pub(crate) directory: PathBuf,
 }
 
@@ -78,15 +78,10 @@ const RELEASE: Build = Build {
     kept: &[("acme-client", "bin", "acme-client")],
 };
 
-/// The same, when somebody has taken over one of its roles.
-const ATTACKS: Build = Build {
-    workspace: "",
-    profile: "release",
-    arguments: &["-p", "acme-client", "--bin", "acme-client", "--features", "acme-client/attacks"],
-    kept: &[("acme-client", "bin", "acme-client-attacks")],
-};
+/// The program as somebody might build it for another C library: linked in seconds.
+const PROGRAM: Build = Build { profile: "lab", ..RELEASE };
 
-/// Tests have to unwind, which nothing in the profile of releases can.
+/// The program when somebody has taken over one of its roles, and tests, which have to unwind.
 const TESTS: Build = Build {
     workspace: "",
     profile: "lab",
@@ -97,6 +92,8 @@ const TESTS: Build = Build {
         "portcullis",
         "--features",
         "acme-client/attacks",
+        "--bin",
+        "acme-client",
         "--test",
         "cell",
         "--test",
@@ -104,7 +101,12 @@ const TESTS: Build = Build {
         "--test",
         "breakages",
     ],
-    kept: &[("cell", "test", "cell"), ("sealed", "test", "sealed"), ("breakages", "test", "breakages")],
+    kept: &[
+        ("acme-client", "bin", "acme-client-attacks"),
+        ("cell", "test", "cell"),
+        ("sealed", "test", "sealed"),
+        ("breakages", "test", "breakages"),
+    ],
 };
 
 /// The first process of a machine.
@@ -117,7 +119,9 @@ const AGENT: Build = Build {
 
 /// What the cells of a target run. Whoever calls holds [`Place::lock`]: builds share what they are made of, and memory is finite.
 pub(crate) fn built(place: &Place, target: &str, tell: &(dyn Fn(&str) + Sync)) -> Result<Artifacts> {
-    let directory = kept(place, target, "", &[RELEASE, ATTACKS, TESTS], tell)?;
+    // What is released are the static ones.
+    let program = if Target::parse(target)?.link == Link::Static { RELEASE } else { PROGRAM };
+    let directory = kept(place, target, "", &[program, TESTS], tell)?;
     Ok(Artifacts { directory })
 }
 
