@@ -20,10 +20,10 @@ use crate::program::{As, copied};
 use crate::scene::{Scene, WebServer};
 
 /// Of a program that was sealed without classes that it needs.
-const REAL: &str = include_str!("../../../../lab/reports/real.json");
+const REAL: &str = include_str!("reports/real.json");
 
 /// Of nothing that ever happened.
-const MADE_UP: &str = include_str!("../../../../lab/reports/made-up.json");
+const MADE_UP: &str = include_str!("reports/made-up.json");
 
 /// Bytes of a report that are read. The program writes less.
 const MOST: u64 = 4 << 20;
