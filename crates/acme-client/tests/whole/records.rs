@@ -77,7 +77,10 @@ fn calls_that_are_refused_are_recorded_and_the_run_goes_on() {
             }
             assert_eq!(barrier["answer"], "ENOSYS", "{role}: {barrier}");
             assert!(barrier["count"].as_u64() > Some(0), "{barrier}");
-            assert!(barrier["symbol"].as_str().is_some_and(|symbol| symbol.starts_with("syscall+")), "{barrier}");
+            let symbol = barrier["symbol"].as_str().is_some_and(|symbol| symbol.starts_with("syscall+"));
+            // On 32-bit x86 the kernel lends C libraries the instruction.
+            let lent = cfg!(target_arch = "x86") && barrier["from"]["file"] == "[vdso]";
+            assert!(symbol || lent, "{barrier}");
         }
         // Bounded, and nothing of what pointers led to.
         assert!(records.len() <= 100, "{}", records.len());

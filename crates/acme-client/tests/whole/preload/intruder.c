@@ -16,6 +16,13 @@
 #include <sys/un.h>
 #include <time.h>
 
+/* The call that looks at a file has another name where words have 32 bits. */
+#ifdef SYS_newfstatat
+#define SYS_LOOK SYS_newfstatat
+#else
+#define SYS_LOOK SYS_fstatat64
+#endif
+
 static char buffer[4096];
 
 /* What makes a descriptor gives it back. */
@@ -40,7 +47,7 @@ static void call_on(const char *path, int kind)
 static void look_at(const char *path)
 {
     shut(TRY(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0));
-    TRY(SYS_newfstatat, AT_FDCWD, path, buffer, 0);
+    TRY(SYS_LOOK, AT_FDCWD, path, buffer, 0);
     TRY(SYS_statx, AT_FDCWD, path, 0, 0x7ff, buffer);
     TRY(SYS_faccessat, AT_FDCWD, path, 4, 0);
     TRY(SYS_readlinkat, AT_FDCWD, path, buffer, 64);
