@@ -20,9 +20,12 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 #![forbid(unsafe_code)]
-#![expect(
-    clippy::result_large_err,
-    reason = "a problem document is what most handlers end with; speed is of no concern here"
+#![cfg_attr(
+    target_pointer_width = "64",
+    expect(
+        clippy::result_large_err,
+        reason = "a problem document is what most handlers end with; speed is of no concern here"
+    )
 )]
 
 mod account;
