@@ -127,7 +127,7 @@ struct Reply {
 
 /// Whether there may be more of them.
 fn answer_one(listener: &OwnedFd, supervised: Supervised) -> io::Result<bool> {
-    /// `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`, where ioctl numbers are the common ones.
+    /// `SECCOMP_IOCTL_NOTIF_RECV` and `_SEND`. The bits for the direction differ among architectures, but not for both ways.
     const RECEIVE: usize = 0xc050_2100;
     const SEND: usize = 0xc018_2101;
     /// `SECCOMP_USER_NOTIF_FLAG_CONTINUE`.
