@@ -77,6 +77,20 @@ pub(crate) fn clear(root: &Path) {
     }
 }
 
+/// Makes a directory where something is mounted the root of this process, and of its name space for mounts. By `chroot(2)`
+/// alone there would be something above it, where those arrive who change the root once more and climb out: attacks would miss
+/// what they are after, and not because of what is tested.
+#[expect(unsafe_code, reason = "no library has a safe way to do this")]
+pub(crate) fn make_root(root: &str) -> rustix::io::Result<()> {
+    // SAFETY: only mounts are no longer shared with other processes; descriptors and memory are as they were.
+    unsafe { rustix::thread::unshare_unsafe(rustix::thread::UnshareFlags::NEWNS) }?;
+    rustix::mount::mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)?;
+    rustix::process::chdir(root)?;
+    rustix::mount::mount_move(".", "/")?;
+    rustix::process::chroot(".")?;
+    rustix::process::chdir("/")
+}
+
 /// Switches the machine off. Whoever is told waits for that.
 pub(crate) fn switch_off() -> ! {
     rustix::fs::sync();

@@ -83,10 +83,10 @@ fn follow(path: &Path) -> Result<(), String> {
     Ok(())
 }
 
-/// Becomes a program in another root directory. The whole of `chroot(2)` is needed by a cell: what is tested is a C library
-/// that has to be found where that library is installed.
+/// Becomes a program in another root directory: what is tested is a C library that has to be found where that library is
+/// installed.
 fn enter(root: &str, program: &str, arguments: &[String]) -> ExitCode {
-    let entered = rustix::process::chroot(root).and_then(|()| rustix::process::chdir("/"));
+    let entered = machine::make_root(root);
     if let Err(error) = entered {
         run::say(&serde_json::json!({ "wrong": format!("{root} cannot be entered: {error}") }));
         return ExitCode::from(126);

@@ -32,8 +32,8 @@ pub(crate) fn run() -> Result<Told, String> {
     keep("roles", Value::Object(counts.clone()));
     let few = counts.values().any(|count| count["made"].as_u64() < Some(MANY));
     if succeeded + odd > 0 || few || !output.status.success() {
-        let wrong = |line: &&str| ["SUCCEEDED", "ODD", "CHANGED"].iter().any(|word| line.contains(word));
-        let wrong: Vec<&str> = text.lines().filter(wrong).take(20).map(str::trim).collect();
+        let wrong = |line: &&str| ["SUCCEEDED ", "ODD ", "CHANGED "].iter().any(|word| line.starts_with(word));
+        let wrong: Vec<&str> = text.lines().map(str::trim).filter(wrong).take(20).collect();
         return Err(format!(
             "{succeeded} of {made} attempts succeeded, {odd} were refused otherwise than they must be ({}): {}",
             output.status,
