@@ -196,11 +196,12 @@ pub(crate) fn switched_off(_: &[String]) {
 }
 
 pub(crate) fn machine(_: &[String]) {
+    let before = rustix::thread::no_new_privs().unwrap();
     let reports = portcullis::machine();
     assert_eq!(reports.iter().map(|report| report.layer).collect::<Vec<_>>(), Layer::native());
     reports.iter().for_each(note);
     // Nothing was taken.
-    assert!(!rustix::thread::no_new_privs().unwrap());
+    assert_eq!(rustix::thread::no_new_privs().unwrap(), before);
     assert!(File::open(PUBLIC).is_ok());
     assert!(half("half_that_ends").status().is_ok_and(|status| status.success()));
 }
