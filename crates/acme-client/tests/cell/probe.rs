@@ -349,7 +349,7 @@ impl Probe {
         {
             self.listeners += 1;
             let listener = Listener::new(descriptor, &role.promises, number).map_err(failed)?;
-            self.answer_all(&listener, &tries, &mut answers);
+            self.answer_all(&listener, &ours, &tries, &mut answers);
         }
         let (_, status) = wait(pid).ok_or_else(|| format!("{}: nobody to wait for", role.name))?;
         Ok((tries, answers, status, number))
@@ -396,12 +396,25 @@ impl Probe {
         let _ = raw::call_named("getpid", [0; 6]);
     }
 
-    /// Answers until the process is gone, as the supervisor would.
-    fn answer_all(&self, listener: &Listener, tries: &[Try], answers: &mut BTreeMap<usize, Option<u32>>) {
+    /// Answers until the process is gone, as the supervisor would. Its socket tells: before Linux 6.11 the listener does not
+    /// until the process has been waited for.
+    fn answer_all(
+        &self,
+        listener: &Listener,
+        socket: &UnixStream,
+        tries: &[Try],
+        answers: &mut BTreeMap<usize, Option<u32>>,
+    ) {
         let soon = Timespec { tv_sec: 1, tv_nsec: 0 };
         loop {
-            let mut entry = [PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN)];
-            let _ = rustix::event::poll(&mut entry, Some(&soon));
+            let mut entries = [
+                PollFd::from_borrowed_fd(listener.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::empty()),
+            ];
+            let _ = rustix::event::poll(&mut entries, Some(&soon));
+            if entries[1].revents().contains(PollFlags::HUP) {
+                return;
+            }
             let place = usize::try_from(self.shared[PLACE].load(Ordering::Relaxed)).unwrap_or(0);
             match listener.answer() {
                 // By name: some architectures cut numbers that nobody has.
