@@ -117,7 +117,7 @@ const AGENT: Build = Build {
     kept: &[("agent", "bin", "agent")],
 };
 
-/// What the cells of a target run. Whoever calls holds [`Place::lock`]: builds share what they are made of, and memory is finite.
+/// What the cells of a target run. One build at a time: they share what they are made of, and memory is finite.
 pub(crate) fn built(place: &Place, target: &str, tell: &(dyn Fn(&str) + Sync)) -> Result<Artifacts> {
     // What is released are the static ones.
     let program = if Target::parse(target)?.link == Link::Static { RELEASE } else { PROGRAM };
@@ -125,8 +125,7 @@ pub(crate) fn built(place: &Place, target: &str, tell: &(dyn Fn(&str) + Sync)) -
     Ok(Artifacts { directory })
 }
 
-/// The first process of a machine, for a target of static programs, since there is no C library where it runs. Locked as
-/// [`built`] is.
+/// The first process of a machine, for a target of static programs, since there is no C library where it runs.
 pub(crate) fn agent(place: &Place, target: &str, tell: &(dyn Fn(&str) + Sync)) -> Result<PathBuf> {
     Ok(kept(place, target, "agent-", &[AGENT], tell)?.join("agent"))
 }
@@ -150,7 +149,9 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
         let key = source.key(lab, &[&format!("{target:?}{builds:?}{:?}", target.flags()), &toolchain.version]);
         let (home, family) = (place.cached("built")?, format!("{kind}{name}"));
         let finished = home.join(format!("{family}-{key}"));
-        if !finished.is_dir() {
+        let lock = if finished.is_dir() { None } else { Some(place.lock()?) };
+        // Whoever had the lock may have built it.
+        if lock.is_some() && !finished.is_dir() {
             tell(&format!("building {family}"));
             let started = Instant::now();
             // Whole or not there: it is renamed when everything is in it.

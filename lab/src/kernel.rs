@@ -25,6 +25,7 @@ pub(crate) fn have(place: &Place, boot: &Boot) -> Result<Kernel> {
     if let (true, Ok(version)) = (image.exists(), fs::read_to_string(&version)) {
         return Ok(Kernel { image, version });
     }
+    let _lock = place.lock()?;
     let suite = Suite::new(place, &boot.suite, &boot.debian);
     let mut name = boot.package.clone();
     if !names_a_version(&name) {

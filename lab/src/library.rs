@@ -27,6 +27,7 @@ pub(crate) fn have(place: &Place, library: &Library, arch: &str) -> Result<Root>
     if let Ok(version) = fs::read_to_string(&version) {
         return Ok(Root { path, version });
     }
+    let _lock = place.lock()?;
     let suite = Suite::new(place, name, arch);
     let scratch = tempfile::tempdir_in(&all).at(&all)?;
     skeleton(scratch.path())?;

@@ -124,7 +124,6 @@ fn complain(text: &str) {
 
 /// Builds for targets, one after the other. One that fails does not keep the others from being built.
 fn build(place: &Place, targets: &[String]) -> Result<bool> {
-    let _lock = place.lock()?;
     let mut well = true;
     for target in targets {
         match cross::built(place, target, &complain) {

@@ -133,6 +133,7 @@ fn unpacked(place: &Place) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
+    let _lock = place.lock()?;
     let scratch = tempfile::tempdir_in(&place.cache).at(&place.cache)?;
     let suite = Suite::new(place, "bookworm-backports", "amd64");
     for package in ["qemu-system-misc", "qemu-system-common", "qemu-system-data", "qemu-system-mips"] {

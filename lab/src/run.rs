@@ -82,10 +82,7 @@ pub(crate) fn run(
     wanted: &Wanted<'_>,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Vec<MachineResult>> {
-    let stock = {
-        let _lock = place.lock()?;
-        stock(place, cells, machines, tell)
-    };
+    let stock = stock(place, cells, machines, tell);
     // Those that take longest first, so that no core is without work in the end.
     let mut order: Vec<usize> = (0..machines.len()).collect();
     order.sort_by_key(|at| std::cmp::Reverse(machines[*at].cells.len()));
