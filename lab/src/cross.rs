@@ -164,7 +164,9 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
                 for (name, path) in cargo(place, &site, &target, &toolchain, &format!("{kind}{}", index + 1), build)? {
                     let to = unfinished.join(name);
                     // At once: the next build may replace it.
-                    fs::copy(&path, &to).at(&to)?;
+                    fs::copy(&path, &to)
+                        .at(&path)
+                        .map_err(|error| Error::new(format!("{error} (copied to {})", to.display())))?;
                 }
             }
             fs::rename(&unfinished, &finished).at(&finished)?;
@@ -368,6 +370,6 @@ mod tests {
         let cache = tempfile::tempdir().expect("a directory");
         let place = Place { source: cache.path().join("none"), cache: cache.path().to_owned() };
         let error = built(&place, "pdp11-unknown-linux-musl", &|_| {}).expect_err("refused").to_string();
-        assert_eq!(error, "pdp11-unknown-linux-musl: there is no recipe for the target pdp11-unknown-linux-musl");
+        assert_eq!(error, "there is no recipe for the target pdp11-unknown-linux-musl");
     }
 }

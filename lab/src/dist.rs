@@ -2,7 +2,7 @@
 //! bytes in another place.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
@@ -81,7 +81,10 @@ fn chosen(names: &[String]) -> Result<Vec<&'static Arch>> {
 /// Builds a program, puts it in its place whole, and gives its size and sum.
 fn make(place: &Place, target: &Target, source: &Source, to: &Path) -> Result<String> {
     let program = cross::release(place, &Site::usual(place, target), target, source)?;
-    let unfinished = to.with_extension("unfinished");
+    // Added, not `with_extension`: a version has dots, so that would be one name for all architectures.
+    let mut unfinished = to.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    let unfinished = PathBuf::from(unfinished);
     let size = fs::copy(program, &unfinished).at(&unfinished)?;
     fs::rename(&unfinished, to).at(to)?;
     Ok(format!("{size:>9}  {}", sum(to)?))
