@@ -8,6 +8,7 @@ mod source;
 mod target;
 mod toolchain;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -160,15 +161,15 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
             fs::create_dir(&unfinished).at(&unfinished)?;
             let site = Site::usual(place, &target);
             source.stage(&site.source)?;
-            for (index, build) in builds.iter().enumerate() {
+            let run = |index: usize, build: &Build| {
                 for (name, path) in cargo(place, &site, &target, &toolchain, &format!("{kind}{}", index + 1), build)? {
                     let to = unfinished.join(name);
                     // At once: the next build may replace it.
-                    fs::copy(&path, &to)
-                        .at(&path)
-                        .map_err(|error| Error::new(format!("{error} (copied to {})", to.display())))?;
+                    fs::copy(&path, &to).at(&to)?;
                 }
-            }
+                Ok(())
+            };
+            side_by_side(builds, run)?;
             fs::rename(&unfinished, &finished).at(&finished)?;
             tell(&format!("built {family} in {} s", started.elapsed().as_secs()));
         }
@@ -176,6 +177,23 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
         Ok(finished)
     };
     make().map_err(|error: Error| Error::new(format!("{kind}{name}: {error}")))
+}
+
+/// Runs builds at the same time if each has a profile, and so a place for its objects, to itself: to link is work for one core.
+fn side_by_side(builds: &[Build], run: impl Fn(usize, &Build) -> Result<()> + Sync) -> Result<()> {
+    let profiles: BTreeSet<&str> = builds.iter().map(|build| build.profile).collect();
+    if profiles.len() < builds.len() {
+        return builds.iter().enumerate().try_for_each(|(index, build)| run(index, build));
+    }
+    std::thread::scope(|scope| {
+        let run = &run;
+        let threads: Vec<_> =
+            builds.iter().enumerate().map(|(index, build)| scope.spawn(move || run(index, build))).collect();
+        let panicked = |_| Err(Error::new("a build's thread panicked; this is a bug of the lab"));
+        let results: Vec<Result<()>> =
+            threads.into_iter().map(|thread| thread.join().unwrap_or_else(panicked)).collect();
+        results.into_iter().collect()
+    })
 }
 
 /// Runs Cargo, and gives the programs that it made.
