@@ -83,7 +83,12 @@ pub(crate) struct Cell {
     pub(crate) library: Library,
     /// Whether it is one of the handful that every change has to pass.
     pub(crate) smoke: bool,
+    /// Which part, of how many, it does of what all cells of its architecture do together.
+    pub(crate) share: (usize, usize),
 }
+
+/// Into how many parts things are dealt out that the cells of an architecture do together, if there are so many.
+const PARTS: usize = 8;
 
 /// A C library.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -212,8 +217,23 @@ impl Cells {
             }
             file.machine(entry).map_err(|error| Error::new(format!("machine {}: {error}", entry.name)))
         });
-        let machines = machines.collect::<Result<_>>()?;
+        let mut machines: Vec<Machine> = machines.collect::<Result<_>>()?;
+        deal(&mut machines);
         Ok(Self { programs: file.programs, machines })
+    }
+}
+
+/// Deals out what is done in turn, over the cells of each architecture.
+fn deal(machines: &mut [Machine]) {
+    let mut count: BTreeMap<String, usize> = BTreeMap::new();
+    let mut cells: Vec<&mut Cell> = machines.iter_mut().flat_map(|machine| &mut machine.cells).collect();
+    for cell in &mut cells {
+        let count = count.entry(cell.arch.clone()).or_default();
+        cell.share.0 = *count % PARTS;
+        *count += 1;
+    }
+    for cell in cells {
+        cell.share.1 = count[&cell.arch].min(PARTS);
     }
 }
 
@@ -271,7 +291,7 @@ impl File {
             return Err(Error::new(format!("{name}: no program for {} is built for {arch}", library)));
         }
         let smoke = entry.smoke.iter().any(|smoke| smoke == name);
-        Ok(Cell { name: format!("{}/{name}", entry.name), arch: arch.to_owned(), library, smoke })
+        Ok(Cell { name: format!("{}/{name}", entry.name), arch: arch.to_owned(), library, smoke, share: (0, 1) })
     }
 }
 
@@ -306,6 +326,12 @@ mod tests {
         assert!(emulated.clone().count() >= 24);
         let landlock: BTreeSet<u32> = emulated.filter_map(|machine| machine.declared).map(|it| it.landlock).collect();
         assert_eq!(landlock.into_iter().collect::<Vec<_>>(), [0, 2, 6, 7, 8, 9, 10, 11]);
+        // Together they do everything.
+        for arch in arches {
+            let shares: BTreeSet<_> = all.iter().filter(|cell| cell.arch == arch).map(|cell| cell.share).collect();
+            let of = shares.first().map_or(0, |share| share.1);
+            assert_eq!(shares.into_iter().collect::<Vec<_>>(), (0..of).map(|turn| (turn, of)).collect::<Vec<_>>());
+        }
         let smoke: Vec<&str> = all.iter().filter(|cell| cell.smoke).map(|cell| cell.arch.as_str()).collect();
         for arch in ["x86_64", "i686", "aarch64", "s390x"] {
             assert!(smoke.contains(&arch), "{arch} is not run for every change");

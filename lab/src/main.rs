@@ -73,6 +73,9 @@ struct Lab {
     /// Machines at a time [default: one for each processor]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<usize>,
+    /// Have each cell do everything, also what the cells of an architecture do in turn
+    #[arg(long)]
+    whole: bool,
     /// Fetch packages anew
     #[arg(long)]
     refresh: bool,
@@ -159,9 +162,13 @@ fn lab(place: &Place, options: &Lab) -> Result<bool> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = options.jobs.unwrap_or(cores);
     let started = Instant::now();
-    let results = run::run(place, &cells, &machines, &Wanted { cases: cases.clone(), jobs, report: None }, &|line| {
-        complain(line)
-    })?;
+    let results = run::run(
+        place,
+        &cells,
+        &machines,
+        &Wanted { cases: cases.clone(), whole: options.whole, jobs, report: None },
+        &|line| complain(line),
+    )?;
     say(&table::text(&results, &cases));
     let seconds = started.elapsed().as_secs_f64();
     say(&format!("It took {seconds:.0} s."));

@@ -56,6 +56,7 @@ impl Plan {
         root: &Path,
         programs: &Path,
         cases: &[&str],
+        whole: bool,
     ) {
         let case = |name: &&str| Case {
             name: (*name).to_owned(),
@@ -73,6 +74,9 @@ impl Plan {
         ]);
         if let Some(declared) = declared {
             environment.insert("ACME_TEST_DECLARES", declares(cell, declared).to_string());
+        }
+        if !whole && cell.share.1 > 1 {
+            environment.insert("ACME_TEST_SHARE", format!("{}/{}", cell.share.0, cell.share.1));
         }
         if cases.contains(&"replay") {
             environment.insert("ACME_TEST_REPORT", "/t/report.json".to_owned());

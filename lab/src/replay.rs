@@ -68,7 +68,7 @@ pub(crate) fn replay(
     let on = report.records.iter().rev().find_map(|record| record.machine.clone()).unwrap_or(report.machine);
     let nearest = nearest(place, cells, &on)?;
     say(&format!("Reported from {}, Linux {}, {}.", on.arch, on.kernel, on.libc));
-    let wanted = Wanted { cases: vec![CASE], jobs: 1, report: Some(path) };
+    let wanted = Wanted { cases: vec![CASE], whole: true, jobs: 1, report: Some(path) };
     let machine = Machine { cells: vec![nearest.cell.clone()], ..nearest.machine };
     let results = run::run(place, cells, &[machine], &wanted, tell)?;
     let result = results.first().and_then(|result| Some((result, result.cells.first()?)));

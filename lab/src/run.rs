@@ -24,6 +24,8 @@ use crate::qemu::{self, Qemu};
 pub(crate) struct Wanted<'a> {
     /// The cases.
     pub(crate) cases: Vec<&'a str>,
+    /// Whether each cell does everything, also what others do in turn.
+    pub(crate) whole: bool,
     /// How many machines at a time.
     pub(crate) jobs: usize,
     /// A file that is to be found beside the programs, as `report.json`.
@@ -270,7 +272,7 @@ fn started_and_ended(
             Some(_) => (inside("roots", &root.path), inside("programs", &programs)),
             None => (root.path.clone(), programs),
         };
-        plan.add(cell, machine.declared, &root, &programs, &wanted.cases);
+        plan.add(cell, machine.declared, &root, &programs, &wanted.cases, wanted.whole);
     }
     let log = place.log(&format!("machine-{}", machine.name))?;
     let limit = plan.limit();

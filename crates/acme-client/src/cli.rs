@@ -213,9 +213,19 @@ pub(crate) struct Attack {
     /// Only system calls, and of those that must end the process each in one role: what depends on the machine
     #[arg(long)]
     pub(crate) quick: bool,
+    /// With `--quick`: of N runs with attempts that must end the process only the one that is number K
+    #[arg(long, value_name = "K/N", value_parser = share, requires = "quick")]
+    pub(crate) share: Option<(usize, usize)>,
     /// Where to try things out, given by the process that looks at it afterwards
     #[arg(long, value_name = "DIR", hide = true)]
     pub(crate) place: Option<PathBuf>,
+}
+
+/// `K/N`, K from 0.
+#[cfg(feature = "attacks")]
+fn share(text: &str) -> Result<(usize, usize), String> {
+    let share = text.split_once('/').and_then(|(turn, of)| Some((turn.parse().ok()?, of.parse().ok()?)));
+    share.filter(|(turn, of)| turn < of).ok_or_else(|| "is not of the form K/N with K less than N".to_owned())
 }
 
 /// Ways to come to grief.

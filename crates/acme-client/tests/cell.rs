@@ -41,6 +41,8 @@ mod replay;
 mod scene;
 #[path = "cell/scenes.rs"]
 mod scenes;
+#[path = "cell/share.rs"]
+mod share;
 #[path = "cell/used.rs"]
 mod used;
 

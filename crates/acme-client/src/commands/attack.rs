@@ -37,6 +37,7 @@ struct Wanted<'a> {
     role: Option<Role>,
     name: &'a str,
     quick: bool,
+    share: (usize, usize),
 }
 
 impl Wanted<'_> {
@@ -62,6 +63,7 @@ impl Wanted<'_> {
             // One more stays for the supervisor.
             let attempts: Vec<Attempt> = attempts.collect();
             let runs = attempts.chunks(roles.len() + 1);
+            let runs = runs.enumerate().filter(|(at, _)| self.is_mine(*at)).map(|(_, run)| run);
             return runs.map(|run| roles.iter().copied().zip(run.iter().copied()).collect()).collect();
         }
         attempts.map(|attempt| roles.iter().map(|role| (*role, attempt)).collect()).collect()
@@ -71,7 +73,13 @@ impl Wanted<'_> {
     fn ended_in_supervisor(&self) -> Vec<Attempt> {
         let attempts = attacks::ended().into_iter().filter(|attempt| self.names(attempt.name));
         let (others, step) = if self.quick { (self.roles().count(), self.roles().count() + 1) } else { (0, 1) };
-        attempts.skip(others).step_by(step).collect()
+        let attempts = attempts.skip(others).step_by(step).enumerate();
+        attempts.filter(|(at, _)| self.is_mine(*at)).map(|(_, attempt)| attempt).collect()
+    }
+
+    /// Whether a run is one of those that are wanted.
+    fn is_mine(&self, at: usize) -> bool {
+        at % self.share.1 == self.share.0
     }
 }
 
@@ -82,7 +90,12 @@ pub(crate) fn run(config: &Config, options: &Options, ui: &Ui) -> Result<Outcome
             .filter(|role| *role != Role::Hook)
             .ok_or_else(|| Error::usage(format!("there is no role {name} to be attacked")))
     });
-    let wanted = Wanted { role: role.transpose()?, name: &options.name, quick: options.quick };
+    let wanted = Wanted {
+        role: role.transpose()?,
+        name: &options.name,
+        quick: options.quick,
+        share: options.share.unwrap_or((0, 1)),
+    };
     if let Some(place) = &options.place {
         return supervisor(&Ground::again(config, place)?, &wanted, ui);
     }

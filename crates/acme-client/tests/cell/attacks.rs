@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use crate::program::As;
 use crate::scene::Scene;
-use crate::{Told, keep};
+use crate::{Told, keep, share};
 
 const ROLES: [&str; 7] = ["supervisor", "net", "dial", "account", "key", "challenge", "store"];
 
@@ -21,6 +21,9 @@ pub(crate) fn run() -> Result<Told, String> {
     let mut command = std::process::Command::new(attacker);
     command.args(["--config", "/dev/null", "--state"]).arg(scene.program.state());
     command.args(scene.line(&["attack", "--quick"]));
+    if let Some(share) = share::text() {
+        command.args(["--share", &share]);
+    }
     let output = command.stdin(Stdio::null()).output().map_err(|error| error.to_string())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let mut counts = Map::new();

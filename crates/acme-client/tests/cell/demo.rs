@@ -1,12 +1,13 @@
 //! `demo`: a whole issuance, sealed, with the CA inside the program.
 
 use crate::Told;
-use crate::program::{As, Program};
+use crate::program::Program;
+use crate::share;
 
 /// As root and as an ordinary user; the sandbox refuses nothing.
 pub(crate) fn run() -> Result<Told, String> {
     let mut told = Vec::new();
-    for user in As::all() {
+    for user in share::users() {
         let ran = Program::new(user).run(&["demo"]);
         if ran.status != Some(0) || !ran.stdout.contains("Checked: the key fits") {
             return Err(format!("{user:?}: {ran:?}"));

@@ -5,7 +5,7 @@ use test_ca::Config;
 
 use crate::program::{As, Ran};
 use crate::scene::{Scene, WebServer, files};
-use crate::{Told, keep};
+use crate::{Told, keep, share};
 
 /// The name that a listener of the program's own proves, with another one.
 const FIRST: &str = "a.example";
@@ -15,7 +15,7 @@ const SECOND: &str = "c.example";
 /// As root and as an ordinary user.
 pub(crate) fn run() -> Result<Told, String> {
     let mut told = Vec::new();
-    for user in As::all() {
+    for user in share::users() {
         let requests = live(user).map_err(|why| format!("{user:?}: {why}"))?;
         told.push(format!("{user:?} {requests} requests"));
     }
