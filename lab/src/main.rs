@@ -70,7 +70,7 @@ struct Lab {
     /// Run this case only (may be given several times)
     #[arg(long, value_name = "NAME", value_parser = clap::builder::PossibleValuesParser::new(plan::CASES))]
     case: Vec<String>,
-    /// Machines at a time [default: one for each processor]
+    /// Machines at a time [default: one more than there are processors, since cases wait now and then]
     #[arg(long, value_name = "NUMBER")]
     jobs: Option<usize>,
     /// Have each cell do everything, also what the cells of an architecture do in turn
@@ -160,7 +160,7 @@ fn lab(place: &Place, options: &Lab) -> Result<bool> {
         .filter(|case| options.case.is_empty() || options.case.iter().any(|wanted| wanted == case))
         .collect();
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let jobs = options.jobs.unwrap_or(cores);
+    let jobs = options.jobs.unwrap_or(cores + 1);
     let started = Instant::now();
     let results = run::run(
         place,

@@ -79,24 +79,24 @@ fn with_link(to: &Path, mut how: impl FnMut(usize, &Path) -> Got) -> Got {
 pub(crate) const ALL: &[Attempt] = &[
     Attempt::refused("parent-read-account-key", "the account key, by way of ..", OUT, |t| from_each(|d| read(d, &up(&t.account_key)))).only(has_paths),
     Attempt::refused("parent-read-outside", "any file, by way of ..", OUT, |t| from_each(|d| read(d, &up(&t.outside.join("readable"))))).only(has_paths),
-    Attempt::refused("parent-write-outside", "to write any file, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside.join("writable")), O_WRONLY))).only(has_paths),
-    Attempt::refused("parent-create-outside", "to create any file, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside.join("attack-up")), O_WRONLY | O_CREAT | O_EXCL))).only(has_paths),
-    Attempt::refused("parent-directory-outside", "a directory anywhere, by way of ..", OUT, |t| from_each(|d| got(path_call("mkdirat", d, &up(&t.outside.join("attack-up-dir")), &[0o700])))).only(has_paths),
-    Attempt::refused("parent-remove-outside", "a file to be gone, by way of ..", OUT, |t| from_each(|d| got(path_call("unlinkat", d, &up(&t.outside.join("removable")), &[0])))).only(has_paths),
-    Attempt::refused("parent-list-outside", "names of files, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside), O_RDONLY | O_DIRECTORY))).only(has_paths),
-    Attempt::refused("parent-list-root", "names of files in the root directory", OUT, |_| from_each(|d| open_beneath(d, up(Path::new("/")), O_RDONLY | O_DIRECTORY))).only(has_paths),
+    Attempt::refused("parent-write-outside", "to write any file, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside.join("writable")), O_WRONLY))).only(has_paths).by_landlock(),
+    Attempt::refused("parent-create-outside", "to create any file, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside.join("attack-up")), O_WRONLY | O_CREAT | O_EXCL))).only(has_paths).by_landlock(),
+    Attempt::refused("parent-directory-outside", "a directory anywhere, by way of ..", OUT, |t| from_each(|d| got(path_call("mkdirat", d, &up(&t.outside.join("attack-up-dir")), &[0o700])))).only(has_paths).by_landlock(),
+    Attempt::refused("parent-remove-outside", "a file to be gone, by way of ..", OUT, |t| from_each(|d| got(path_call("unlinkat", d, &up(&t.outside.join("removable")), &[0])))).only(has_paths).by_landlock(),
+    Attempt::refused("parent-list-outside", "names of files, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside), O_RDONLY | O_DIRECTORY))).only(has_paths).by_landlock(),
+    Attempt::refused("parent-list-root", "names of files in the root directory", OUT, |_| from_each(|d| open_beneath(d, up(Path::new("/")), O_RDONLY | O_DIRECTORY))).only(has_paths).by_landlock(),
     Attempt::refused("parent-look-outside", "whether a file is there, by way of ..", OUT, |t| from_each(|d| got(path_call("faccessat", d, &up(&t.outside.join("readable")), &[0])))).only(has_paths).unclaimed(|_| Some(LOOKS)),
     Attempt::refused("parent-handle-outside", "a bare handle on a file, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(&t.outside.join("readable")), libc::O_PATH))).only(has_paths).unclaimed(|_| Some(LOOKS)),
     Attempt::refused("parent-write-passwd", "a user of its own, by way of ..", OUT, |_| from_each(|d| open_beneath(d, up(Path::new("/etc/passwd")), O_WRONLY))).only(has_paths),
     Attempt::refused("parent-memory-of-role", "another role's memory, by way of ..", OUT, |t| from_each(|d| open_beneath(d, up(Path::new(&format!("/proc/{}/mem", t.siblings.first().copied().unwrap_or(1)))), O_WRONLY))).only(has_paths),
     Attempt::refused("parent-own-memory", "its own code, by way of ..", OUT, |_| from_each(|d| open_beneath(d, up(Path::new("/proc/self/mem")), O_WRONLY))).only(has_paths),
     Attempt::refused("link-absolute", "to write any file, by a link with an absolute path", &[EACCES, ENOENT, ELOOP], |t| with_link(&t.outside.join("writable"), |d, name| open_beneath(d, name, O_WRONLY))).only(has_paths),
-    Attempt::refused("link-with-parents", "to write any file, by a link with ..", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.outside.join("writable")), |d, name| open_beneath(d, name, O_WRONLY))).only(has_paths),
-    Attempt::refused("link-to-new-file", "to create any file, by a link", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.outside.join("attack-linked")), |d, name| open_beneath(d, name, O_WRONLY | O_CREAT))).only(has_paths),
-    Attempt::refused("link-to-directory", "to create files anywhere, beneath a link", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.outside), |d, name| open_beneath(d, name.join("attack-beneath"), O_WRONLY | O_CREAT | O_EXCL))).only(has_paths),
+    Attempt::refused("link-with-parents", "to write any file, by a link with ..", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.outside.join("writable")), |d, name| open_beneath(d, name, O_WRONLY))).only(has_paths).by_landlock(),
+    Attempt::refused("link-to-new-file", "to create any file, by a link", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.outside.join("attack-linked")), |d, name| open_beneath(d, name, O_WRONLY | O_CREAT))).only(has_paths).by_landlock(),
+    Attempt::refused("link-to-directory", "to create files anywhere, beneath a link", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.outside), |d, name| open_beneath(d, name.join("attack-beneath"), O_WRONLY | O_CREAT | O_EXCL))).only(has_paths).by_landlock(),
     Attempt::refused("link-read", "to read any file, by a link", &[EACCES, ENOENT, ELOOP], |t| with_link(&up(&t.account_key), read)).only(has_paths),
     Attempt::refused("link-to-descriptor", "to open what it holds once more", &[EACCES, ENOENT, ELOOP], |_| with_link(Path::new("/proc/self/fd/2"), |d, name| open_beneath(d, name, O_RDWR))).only(has_paths),
-    Attempt::refused("hard-link-in", "a foreign file under a name of its own", OUT, |t| from_each(|d| got(two_paths("linkat", (d, &up(&t.outside.join("writable"))), (d, Path::new("attack-hard")), &[0])))).only(has_paths),
+    Attempt::refused("hard-link-in", "a foreign file under a name of its own", OUT, |t| from_each(|d| got(two_paths("linkat", (d, &up(&t.outside.join("writable"))), (d, Path::new("attack-hard")), &[0])))).only(has_paths).by_landlock(),
     Attempt::refused("hard-link-of-account-key", "the account key under a name of its own", OUT, |t| from_each(|d| got(two_paths("linkat", (d, &up(&t.account_key)), (d, Path::new("attack-key")), &[0])))).only(has_paths),
     Attempt::refused("hard-link-of-handle", "a foreign file by its bare handle", OUT, |t| from_each(|d| match open_at(d, &up(&t.outside.join("writable")), libc::O_PATH, 0) {
         Some(Ok(handle)) => {
@@ -106,18 +106,18 @@ pub(crate) const ALL: &[Attempt] = &[
         }
         other => got(other),
     })).only(has_paths),
-    Attempt::refused("hard-link-out", "its file outside", OUT, |t| with_file(|d, _| got(two_paths("linkat", (d, Path::new("attack-own")), (d, &up(&t.outside.join("attack-out"))), &[0])))).only(has_paths),
+    Attempt::refused("hard-link-out", "its file outside", OUT, |t| with_file(|d, _| got(two_paths("linkat", (d, Path::new("attack-own")), (d, &up(&t.outside.join("attack-out"))), &[0])))).only(has_paths).by_landlock(),
     Attempt::refused("move-out", "its file outside", OUT, |t| with_file(|d, _| {
         let to = up(&t.outside.join("attack-moved"));
         let moved = two_paths("renameat", (d, Path::new("attack-own")), (d, &to), &[]);
         got(moved.or_else(|| two_paths("renameat2", (d, Path::new("attack-own")), (d, &to), &[0])))
-    })).only(has_paths),
+    })).only(has_paths).by_landlock(),
     Attempt::refused("move-in", "a foreign file in its directory", OUT, |t| from_each(|d| {
         let from = up(&t.outside.join("removable"));
         let moved = two_paths("renameat", (d, &from), (d, Path::new("attack-in")), &[]);
         got(moved.or_else(|| two_paths("renameat2", (d, &from), (d, Path::new("attack-in")), &[0])))
     })).only(has_paths),
-    Attempt::refused("exchange", "its file in the place of a foreign one", OUT, |t| with_file(|d, _| got(two_paths("renameat2", (d, Path::new("attack-own")), (d, &up(&t.outside.join("writable"))), &[2])))).only(has_paths),
+    Attempt::refused("exchange", "its file in the place of a foreign one", OUT, |t| with_file(|d, _| got(two_paths("renameat2", (d, Path::new("attack-own")), (d, &up(&t.outside.join("writable"))), &[2])))).only(has_paths).by_landlock(),
     Attempt::refused("own-set-id-file", "a file that runs as its owner", &[EACCES, EPERM], |_| from_each(|d| {
         let made = open_at(d, Path::new("attack-set-id"), O_WRONLY | O_CREAT | O_EXCL, 0o6755);
         if matches!(made, Some(Ok(_))) {

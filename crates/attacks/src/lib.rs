@@ -124,6 +124,8 @@ pub struct Attempt {
     pub must: Must,
     applies: fn(&Target) -> bool,
     unclaimed: fn(&Target) -> Option<&'static str>,
+    /// Whether Landlock is what it is refused by.
+    by_landlock: bool,
     how: fn(&Target) -> Got,
 }
 
@@ -159,18 +161,36 @@ pub struct Tried {
     pub verdict: Verdict,
 }
 
+/// Why nobody claims that a directory is not left.
+const WITHOUT_LANDLOCK: &str = "without Landlock (Linux 5.13) a role is kept to its directories by its user alone: what any user may change, it may";
+
 impl Attempt {
     const fn refused(name: &'static str, wants: &'static str, errors: &'static [i32], how: fn(&Target) -> Got) -> Self {
-        Self { name, wants, must: Must::Refused(errors), applies: |_| true, unclaimed: |_| None, how }
+        Self {
+            name,
+            wants,
+            must: Must::Refused(errors),
+            applies: |_| true,
+            unclaimed: |_| None,
+            by_landlock: false,
+            how,
+        }
     }
 
     const fn ended(name: &'static str, wants: &'static str, how: fn(&Target) -> Got) -> Self {
-        Self { name, wants, must: Must::Ended, applies: |_| true, unclaimed: |_| None, how }
+        Self { name, wants, must: Must::Ended, applies: |_| true, unclaimed: |_| None, by_landlock: false, how }
     }
 
     /// For these roles only.
     const fn only(mut self, applies: fn(&Target) -> bool) -> Self {
         self.applies = applies;
+        self
+    }
+
+    /// Without Landlock a power that is documented: what holds then is the user that a role runs as, and there are files that any
+    /// user may change. It is not tried there, since it would leave things behind.
+    const fn by_landlock(mut self) -> Self {
+        self.by_landlock = true;
         self
     }
 
@@ -195,6 +215,9 @@ impl Attempt {
     /// Makes it, and tells what became of it.
     #[must_use]
     pub fn tried(&self, target: &Target) -> Tried {
+        if self.by_landlock && target.landlock == 0 {
+            return self.told("not tried".to_owned(), Verdict::Unclaimed(WITHOUT_LANDLOCK.to_owned()));
+        }
         let got = self.make(target);
         self.told(got.words(), self.judge(target, &got))
     }

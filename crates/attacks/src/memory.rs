@@ -10,11 +10,14 @@ const WRITE: usize = 2;
 const EXECUTE: usize = 4;
 const PRIVATE_ANONYMOUS: usize = int(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
 
+/// Whether `mmap` takes a pointer to its arguments. musl's syscall(2) hides that.
+const BY_POINTER: bool = cfg!(all(target_arch = "s390x", not(target_env = "musl")));
+
 /// Where s390 hides the arguments of `mmap` from filters there is the kernel's own setting, which lets executable memory
 /// pass that was never writable.
 fn map(protection: usize) -> Got {
     let no_descriptor = int(-1);
-    let mapped = if cfg!(target_arch = "s390x") {
+    let mapped = if BY_POINTER {
         let arguments = [0, PAGE, protection, PRIVATE_ANONYMOUS, no_descriptor, 0];
         call("mmap", &[at(&arguments)])
     } else {
@@ -29,7 +32,7 @@ fn map(protection: usize) -> Got {
 /// With a page to read and write, which is given back.
 fn with_page(how: impl FnOnce(usize) -> Got) -> Got {
     let no_descriptor = int(-1);
-    let mapped = if cfg!(target_arch = "s390x") {
+    let mapped = if BY_POINTER {
         let arguments = [0, PAGE, READ | WRITE, PRIVATE_ANONYMOUS, no_descriptor, 0];
         call("mmap", &[at(&arguments)])
     } else {
@@ -47,7 +50,7 @@ fn with_page(how: impl FnOnce(usize) -> Got) -> Got {
 
 #[rustfmt::skip]
 pub(crate) const ALL: &[Attempt] = &[
-    Attempt::refused("map-executable", "memory to write code to and run it", &[EACCES], |_| map(READ | WRITE | EXECUTE)),
+    Attempt::refused("map-executable", "memory to write code to and run it", &[EACCES], |_| map(READ | WRITE | EXECUTE)).unclaimed(|_| cfg!(target_arch = "s390x").then_some("s390 hides what is asked for from filters, and a kernel before Linux 6.3 has nothing else to refuse it")),
     Attempt::refused("map-executable-only", "memory to run", &[EACCES], |_| map(EXECUTE)).only(|_| !cfg!(target_arch = "s390x")),
     Attempt::refused("map-executable-behind-high-bits", "the same, past a filter that compares too much", &[EACCES, EINVAL], |_| map((1 << (usize::BITS - 1)) | READ | WRITE | EXECUTE)).only(|_| !cfg!(target_arch = "s390x")),
     Attempt::refused("make-executable", "code in memory it has written", &[EACCES], |_| with_page(|page| got(call("mprotect", &[page, PAGE, READ | EXECUTE])))),

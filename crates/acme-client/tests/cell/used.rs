@@ -31,14 +31,26 @@ pub(crate) fn run() -> Result<Told, String> {
     }
     let webroot = scene.program.make_directory("www");
     let listen = scene.address.to_string();
-    trace(&scene, &["issue", "a.example", "--listen", &listen], &mut roles)?;
-    if share::is_mine(0, 3) {
+    // One of these in turn, where emulated machines share the work: each stop of a process costs them much.
+    let mut whole = true;
+    let mut turn = |at: usize| {
+        let mine = share::is_mine(at, 4);
+        whole &= mine;
+        mine
+    };
+    let issue = ["issue", "a.example", "--listen", &listen];
+    if turn(0) {
+        trace(&scene, &issue, &mut roles)?;
+    } else if scene.run(&issue).status != Some(0) {
+        return Err("there is no certificate to begin with".to_owned());
+    }
+    if turn(1) {
         trace(&scene, &["renew", "--force"], &mut roles)?;
     }
-    if share::is_mine(1, 3) {
+    if turn(2) {
         trace(&scene, &["revoke", "a.example"], &mut roles)?;
     }
-    if share::is_mine(2, 3) {
+    if turn(3) {
         let server = WebServer::serve(scene.address, PathBuf::from(&webroot));
         trace(&scene, &["issue", "b.example", "--webroot", &webroot], &mut roles)?;
         drop(server);
@@ -46,7 +58,7 @@ pub(crate) fn run() -> Result<Told, String> {
 
     let unseen: Vec<&str> =
         roles.iter().filter(|(_, role)| role.used.is_empty()).map(|(name, _)| name.as_str()).collect();
-    if !unseen.is_empty() {
+    if whole && !unseen.is_empty() || unseen.len() == roles.len() {
         return Err(format!("never seen sealed and at work: {}", unseen.join(", ")));
     }
     let outside: Vec<String> = roles

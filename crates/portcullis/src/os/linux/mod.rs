@@ -127,7 +127,15 @@ pub(crate) fn call_name(number: u32) -> Option<&'static str> {
     Arch::native()?.name_of(number)
 }
 
-/// How many threads the process has, if `/proc` tells.
+/// How many threads the process has, if `/proc` tells. One that was waited for may be there for another moment: whoever waits is
+/// told before the kernel is done with it.
 pub(crate) fn threads() -> Option<usize> {
-    Some(std::fs::read_dir("/proc/self/task").ok()?.count())
+    let count = || Some(std::fs::read_dir("/proc/self/task").ok()?.count());
+    for _ in 0..50 {
+        if count()? <= 1 {
+            return Some(1);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+    count()
 }
