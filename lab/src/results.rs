@@ -164,8 +164,8 @@ fn broken(text: &mut String, results: &[MachineResult]) {
     let _ = write!(
         text,
         "\n## Policies that are broken on purpose\n\n\
-         In each of {count} cells one class of calls is taken away from every role, in turn, and a certificate is issued. It has to \
-         be recorded that calls of that class were refused, and the run has to end in order.\n\n\
+         In each of {count} cells classes of calls are taken away from a role, in turn, and a certificate is issued. It has to be \
+         recorded that calls of that class were refused, and the run has to end in order.\n\n\
          | class taken away | cells | recorded in | certificate all the same in | not recorded, since nothing there needs it, in |\n\
          |---|---|---|---|---|\n"
     );
