@@ -116,7 +116,7 @@ pub(crate) const ALL: &[Attempt] = &[
         let from = up(&t.outside.join("removable"));
         let moved = two_paths("renameat", (d, &from), (d, Path::new("attack-in")), &[]);
         got(moved.or_else(|| two_paths("renameat2", (d, &from), (d, Path::new("attack-in")), &[0])))
-    })).only(has_paths),
+    })).only(has_paths).by_landlock(),
     Attempt::refused("exchange", "its file in the place of a foreign one", OUT, |t| with_file(|d, _| got(two_paths("renameat2", (d, Path::new("attack-own")), (d, &up(&t.outside.join("writable"))), &[2])))).only(has_paths).by_landlock(),
     Attempt::refused("own-set-id-file", "a file that runs as its owner", &[EACCES, EPERM], |_| from_each(|d| {
         let made = open_at(d, Path::new("attack-set-id"), O_WRONLY | O_CREAT | O_EXCL, 0o6755);

@@ -128,7 +128,10 @@ fn holds(role: &Value, declared: &Declared, user: As) -> Result<(), String> {
         None => wanted("landlock", false)?,
         // Older versions hold in part.
         Some(version) => {
-            if !matches!(word, "enforced" | "partial") || !text.starts_with(&format!("version {version}:")) {
+            let held = text.strip_prefix("version ").and_then(|rest| rest.split(':').next()?.parse::<u32>().ok());
+            // Of a kernel that is newer than this program all is held that the program knows of.
+            let all = held == Some(version) || word == "enforced" && held.is_some_and(|held| held < version);
+            if !matches!(word, "enforced" | "partial") || !all {
                 return Err(format!("Landlock {version} must be held, and it is {word}: {text}"));
             }
         }
