@@ -199,5 +199,9 @@ fn wanted(cells: &Cells, options: &Lab) -> Result<Vec<Machine>> {
             named && (cell.smoke || !options.smoke)
         })
     });
-    Ok(machines.collect())
+    let machines: Vec<Machine> = machines.collect();
+    if machines.is_empty() {
+        return Err(Error::new("none of these cells is one that --smoke runs"));
+    }
+    Ok(machines)
 }
