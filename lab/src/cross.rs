@@ -19,7 +19,7 @@ use serde_json::Value;
 use crate::child;
 use crate::elf::Head;
 use crate::error::{At as _, Error, Result};
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 pub(crate) use source::Source;
 pub(crate) use target::{ARCHES, Arch, Link, Target};
@@ -30,6 +30,10 @@ pub(crate) const DYNAMIC: &str = "+dynamic";
 
 /// After which a build is ended. A whole one takes some minutes.
 pub(crate) const LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// How things are built is a part of what they are built from.
+const RECIPE: [&str; 3] =
+    [include_str!("cross.rs"), include_str!("cross/target.rs"), include_str!("cross/toolchain.rs")];
 
 /// How many builds of a target are kept: this one, and the one before, for whoever goes to and fro.
 const KEPT: usize = 2;
@@ -147,12 +151,16 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
         let toolchain = Toolchain::find(place, &target)?;
         let source = Source::read(&place.source)?;
         let lab = builds.iter().all(|build| build.workspace == "lab");
-        let key = source.key(lab, &[&format!("{target:?}{builds:?}{:?}", target.flags()), &toolchain.version]);
+        let [first, second, third] = RECIPE;
+        let key = source.key(lab, &[&format!("{target:?}{builds:?}"), &toolchain.version, first, second, third]);
         let (home, family) = (place.cached("built")?, format!("{kind}{name}"));
         let finished = home.join(format!("{family}-{key}"));
-        let lock = if finished.is_dir() { None } else { Some(place.lock()?) };
+        if used(&finished) {
+            return Ok(finished);
+        }
+        let _lock = place.lock(Kept::Builds)?;
         // Whoever had the lock may have built it.
-        if lock.is_some() && !finished.is_dir() {
+        if !used(&finished) {
             tell(&format!("building {family}"));
             let started = Instant::now();
             // Whole or not there: it is renamed when everything is in it.
@@ -172,8 +180,8 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
             side_by_side(builds, run)?;
             fs::rename(&unfinished, &finished).at(&finished)?;
             tell(&format!("built {family} in {} s", started.elapsed().as_secs()));
+            prune(&home, &family)?;
         }
-        prune(&home, &family, &finished)?;
         Ok(finished)
     };
     make().map_err(|error: Error| Error::new(format!("{kind}{name}: {error}")))
@@ -309,10 +317,13 @@ fn program(messages: &str, name: &str, kind: &str) -> Option<PathBuf> {
     })
 }
 
-/// Removes builds of a family but the newest, of which `current` is made one.
-fn prune(home: &Path, family: &str, current: &Path) -> Result<()> {
-    // Which one is used counts, not which one was built.
-    File::open(current).and_then(|file| file.set_modified(SystemTime::now())).at(current)?;
+/// Whether a build is there. If so it is the newest from now on: which one is used counts, not which one was built.
+fn used(finished: &Path) -> bool {
+    File::open(finished).and_then(|file| file.set_modified(SystemTime::now())).is_ok()
+}
+
+/// Removes builds of a family but the newest.
+fn prune(home: &Path, family: &str) -> Result<()> {
     let mut builds = Vec::new();
     for entry in fs::read_dir(home).at(home)? {
         let entry = entry.at(home)?;
@@ -353,7 +364,8 @@ mod tests {
             File::open(at(name)).and_then(|file| file.set_modified(time)).expect("aged");
         }
         // The oldest is what is wanted now.
-        prune(home.path(), "x-musl", &at("x-musl-1a")).expect("pruned");
+        assert!(used(&at("x-musl-1a")) && !used(&at("x-musl-9f")));
+        prune(home.path(), "x-musl").expect("pruned");
         let there: Vec<_> = names.into_iter().filter(|name| at(name).exists()).collect();
         assert_eq!(there, ["x-musl-1a", "x-musl-3c", "x-musl+dynamic-1a", "agent-x-musl-1a", "x-musl-unfinished"]);
     }

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::cross::{self, ARCHES, Arch, Site, Source, Target};
 use crate::error::{At as _, Error, Result};
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// The list of sums, as `sha256sum --check` reads it.
 const SUMS: &str = "SHA256SUMS";
@@ -28,7 +28,7 @@ pub(crate) struct Dist {
 /// the others from being made.
 pub(crate) fn run(place: &Place, asked: &Dist, say: &dyn Fn(&str)) -> Result<bool> {
     let arches = chosen(&asked.targets)?;
-    let _lock = place.lock()?;
+    let _lock = place.lock(Kept::Builds)?;
     let source = Source::read(&place.source)?;
     let version = source.version()?;
     let directory = place.source.join("dist");

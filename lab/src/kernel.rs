@@ -7,7 +7,7 @@ use std::process::Command;
 use crate::cells::Boot;
 use crate::debian::{self, Suite};
 use crate::error::{At as _, Error, Result};
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// A kernel that can be started.
 #[derive(Clone, Debug)]
@@ -25,7 +25,7 @@ pub(crate) fn have(place: &Place, boot: &Boot) -> Result<Kernel> {
     if let (true, Ok(version)) = (image.exists(), fs::read_to_string(&version)) {
         return Ok(Kernel { image, version });
     }
-    let _lock = place.lock()?;
+    let _lock = place.lock(Kept::Packages)?;
     let suite = Suite::new(place, &boot.suite, &boot.debian);
     let mut name = boot.package.clone();
     if !names_a_version(&name) {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::cells::Library;
 use crate::debian::{self, Suite};
 use crate::error::{At as _, Error, Result};
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// A root directory.
 #[derive(Clone, Debug)]
@@ -27,7 +27,7 @@ pub(crate) fn have(place: &Place, library: &Library, arch: &str) -> Result<Root>
     if let Ok(version) = fs::read_to_string(&version) {
         return Ok(Root { path, version });
     }
-    let _lock = place.lock()?;
+    let _lock = place.lock(Kept::Packages)?;
     let suite = Suite::new(place, name, arch);
     let scratch = tempfile::tempdir_in(&all).at(&all)?;
     skeleton(scratch.path())?;

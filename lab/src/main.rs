@@ -29,7 +29,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::cells::{Cells, Machine};
 use crate::error::{At as _, Error, Result};
-use crate::place::Place;
+use crate::place::{Kept, Place};
 use crate::run::Wanted;
 
 /// Tasks that take more than cargo.
@@ -152,7 +152,7 @@ fn lab(place: &Place, options: &Lab) -> Result<bool> {
         return Ok(true);
     }
     if options.refresh {
-        let _lock = place.lock()?;
+        let _lock = place.lock(Kept::Packages)?;
         debian::Suite::forget(place)?;
     }
     let cases: Vec<&str> = plan::CASES

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::child;
 use crate::cross::{self, Site, Source, Target, Toolchain};
 use crate::error::Result;
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// The systems.
 const SYSTEMS: [&str; 3] = ["x86_64-unknown-freebsd", "x86_64-unknown-openbsd", "aarch64-apple-darwin"];
@@ -19,7 +19,7 @@ const STEPS: [(&str, &str, &[&str]); 2] = [
 
 /// Goes through all systems and steps, and tells of each. Whether all is well.
 pub(crate) fn run(place: &Place, say: &dyn Fn(&str)) -> Result<bool> {
-    let _lock = place.lock()?;
+    let _lock = place.lock(Kept::Builds)?;
     let source = Source::read(&place.source)?;
     let mut well = true;
     for system in SYSTEMS {

@@ -3,6 +3,8 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{FlockOperation, flock};
+
 use crate::error::{At, Error, Result};
 
 /// The directories of a run.
@@ -12,6 +14,17 @@ pub(crate) struct Place {
     pub(crate) source: PathBuf,
     /// Packages, kernels, C libraries, programs. All of it can be removed: it is fetched and made again.
     pub(crate) cache: PathBuf,
+}
+
+/// What is kept between runs, as far as it is changed by one lab at a time.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kept {
+    /// Programs, and what they are built from.
+    Builds,
+    /// Packages of Debian, and what was made of them.
+    Packages,
+    /// Compilers.
+    Tools,
 }
 
 impl Place {
@@ -41,12 +54,20 @@ impl Place {
         Ok(self.cached("logs")?.join(format!("{name}.log")))
     }
 
-    /// Lets only one lab at a time change what is kept. Held until it is dropped.
-    pub(crate) fn lock(&self) -> Result<File> {
-        let path = self.cache.join("lock");
+    /// Lets only one lab at a time change what is kept of something. Held until it is dropped. Who builds takes that of its tools
+    /// meanwhile, and nobody the other way round.
+    pub(crate) fn lock(&self, what: Kept) -> Result<File> {
+        let path = self.cache.join(match what {
+            Kept::Builds => "lock-builds",
+            Kept::Packages => "lock-packages",
+            Kept::Tools => "lock-tools",
+        });
         let file = File::create(&path).at(&path)?;
-        rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive)
-            .map_err(|error| Error::file(&path, &error.into()))?;
+        let locked = flock(&file, FlockOperation::NonBlockingLockExclusive).or_else(|_| {
+            crate::complain(&format!("waiting for another lab, which uses {}", self.cache.display()));
+            flock(&file, FlockOperation::LockExclusive)
+        });
+        locked.map_err(|error| Error::file(&path, &error.into()))?;
         Ok(file)
     }
 }

@@ -12,7 +12,7 @@ use crate::child::{self, Ended};
 use crate::debian::{self, Suite};
 use crate::error::{At as _, Error, Result};
 use crate::initramfs::Archive;
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// The oldest QEMU whose machines for these architectures start a kernel of Debian.
 const NEW_ENOUGH: u32 = 9;
@@ -133,7 +133,7 @@ fn unpacked(place: &Place) -> Result<PathBuf> {
     if path.exists() {
         return Ok(path);
     }
-    let _lock = place.lock()?;
+    let _lock = place.lock(Kept::Packages)?;
     let scratch = tempfile::tempdir_in(&place.cache).at(&place.cache)?;
     let suite = Suite::new(place, "bookworm-backports", "amd64");
     for package in ["qemu-system-misc", "qemu-system-common", "qemu-system-data", "qemu-system-mips"] {

@@ -7,16 +7,21 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use sha2::{Digest as _, Sha256};
+
 use super::target::{Link, Target};
 use crate::child;
 use crate::error::{At as _, Error, Result};
-use crate::place::Place;
+use crate::place::{Kept, Place};
 
 /// zig and its way into Cargo, from PyPI.
 const ZIG: &[&str] = &["ziglang==0.17.1", "cargo-zigbuild==0.24.1"];
 
 /// The rustc that goes with the source of its standard library, in Debian.
 const DEBIAN: &str = "/usr/bin/rustc";
+
+/// What links to musl, in Debian.
+const MUSL_GCC: &str = "/usr/bin/musl-gcc";
 
 /// What builds for a target.
 #[derive(Debug)]
@@ -36,10 +41,17 @@ impl Toolchain {
         let program = rustc.as_ref().map_or_else(|| Path::new("rustc"), |(rustc, _)| rustc);
         let mut version = said(Command::new(program).arg("-vV"))?;
         version += &said(Command::new("cargo").arg("-vV"))?;
+        if let Some((_, source)) = &rustc {
+            // It comes in a package of its own, which may be a newer one than the compiler's.
+            let version_of = source.join("library/Cargo.lock");
+            version += &fs::read_to_string(&version_of).at(&version_of)?;
+        }
         let mut programs = Vec::new();
         if target.link == Link::SharedMusl {
             programs.push(shared_musl(place)?);
-            version += &said(Command::new("musl-gcc").arg("--version"))?;
+            version += &said(Command::new(MUSL_GCC).arg("--version"))?;
+            let library = PathBuf::from(said(Command::new(MUSL_GCC).arg("-print-file-name=libc.a"))?);
+            version += &super::hex(&Sha256::digest(fs::read(&library).at(&library)?));
         } else {
             programs.push(zig(place)?);
             version += &ZIG.join(" ");
@@ -65,7 +77,12 @@ fn with_source() -> Result<(PathBuf, PathBuf)> {
 fn zig(place: &Place) -> Result<PathBuf> {
     let (home, wanted) = (place.cache.join("venv"), ZIG.join("\n"));
     let (programs, mark) = (home.join("bin"), home.join("versions"));
-    if fs::read_to_string(&mark).is_ok_and(|there| there == wanted) {
+    let there = || fs::read_to_string(&mark).is_ok_and(|there| there == wanted);
+    if there() {
+        return Ok(programs);
+    }
+    let _lock = place.lock(Kept::Tools)?;
+    if there() {
         return Ok(programs);
     }
     let log = place.log("zig")?;
@@ -84,10 +101,10 @@ fn zig(place: &Place) -> Result<PathBuf> {
 /// a script of the linker that names the static libraries; and GCC's unwinder, built for glibc, asks for `_dl_find_object`, which
 /// may say that it knows nothing.
 fn shared_musl(place: &Place) -> Result<PathBuf> {
-    const REAL: &str = "/usr/bin/musl-gcc";
-    if !Path::new(REAL).exists() {
-        return Err(Error::new(format!("{REAL} is not there: apt-get install musl-tools")));
+    if !Path::new(MUSL_GCC).exists() {
+        return Err(Error::new(format!("{MUSL_GCC} is not there: apt-get install musl-tools")));
     }
+    let _lock = place.lock(Kept::Tools)?;
     let home = place.cached("wrap")?;
     let put = |name: &str, content: &str| -> Result<PathBuf> {
         let path = home.join(name);
@@ -99,11 +116,11 @@ fn shared_musl(place: &Place) -> Result<PathBuf> {
     };
     put("libgcc_s.so", "GROUP ( -lgcc_eh -ldlfo -lgcc )\n")?;
     let stub = put("dlfo.c", "int _dl_find_object(void *pc, void *out) { (void)pc; (void)out; return -1; }\n")?;
-    let script = put("musl-gcc", &format!("#!/bin/sh\nexec {REAL} -L '{}' \"$@\"\n", home.display()))?;
+    let script = put("musl-gcc", &format!("#!/bin/sh\nexec {MUSL_GCC} -L '{}' \"$@\"\n", home.display()))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).at(&script)?;
     let (object, library) = (home.join("dlfo.o"), home.join("libdlfo.a"));
     if !library.exists() {
-        said(Command::new(REAL).args(["-O2", "-c", "-o"]).arg(&object).arg(&stub))?;
+        said(Command::new(MUSL_GCC).args(["-O2", "-c", "-o"]).arg(&object).arg(&stub))?;
         said(Command::new("ar").args(["rcD"]).arg(&library).arg(&object))?;
     }
     Ok(home)

@@ -63,7 +63,8 @@ impl Wanted<'_> {
             // One more stays for the supervisor.
             let attempts: Vec<Attempt> = attempts.collect();
             let runs = attempts.chunks(roles.len() + 1);
-            let runs = runs.enumerate().filter(|(at, _)| self.is_mine(*at)).map(|(_, run)| run);
+            let all = runs.len();
+            let runs = runs.enumerate().filter(|(at, _)| self.is_mine(*at, all)).map(|(_, run)| run);
             return runs.map(|run| roles.iter().copied().zip(run.iter().copied()).collect()).collect();
         }
         attempts.map(|attempt| roles.iter().map(|role| (*role, attempt)).collect()).collect()
@@ -73,13 +74,15 @@ impl Wanted<'_> {
     fn ended_in_supervisor(&self) -> Vec<Attempt> {
         let attempts = attacks::ended().into_iter().filter(|attempt| self.names(attempt.name));
         let (others, step) = if self.quick { (self.roles().count(), self.roles().count() + 1) } else { (0, 1) };
-        let attempts = attempts.skip(others).step_by(step).enumerate();
-        attempts.filter(|(at, _)| self.is_mine(*at)).map(|(_, attempt)| attempt).collect()
+        let attempts: Vec<Attempt> = attempts.skip(others).step_by(step).collect();
+        let all = attempts.len();
+        attempts.into_iter().enumerate().filter(|(at, _)| self.is_mine(*at, all)).map(|(_, attempt)| attempt).collect()
     }
 
-    /// Whether a run is one of those that are wanted.
-    fn is_mine(&self, at: usize) -> bool {
-        at % self.share.1 == self.share.0
+    /// Whether a run, of so many, is one of those that are wanted. There is one in every share.
+    fn is_mine(&self, at: usize, all: usize) -> bool {
+        let of = self.share.1.min(all).max(1);
+        at % of == self.share.0 % of
     }
 }
 

@@ -44,8 +44,9 @@ pub(crate) fn run(config: &Config, options: &Revoke, mut ui: Ui) -> Result<Outco
     crew.seal_supervisor(&terms)?;
     crew.tell_all(&ToRole::Go)?;
     let results = watch::watch(&mut crew, std::slice::from_ref(name), &mut ui)?;
-    let suspicion = crew.suspicion().filter(|_| results.revoked.is_none());
-    if let Some(suspicion) = suspicion {
+    if results.revoked.is_none()
+        && let Some(suspicion) = crew.suspicion()
+    {
         ui.note(&suspicion);
     }
     let ended = crew.end();

@@ -48,6 +48,8 @@ pub(crate) struct Crew {
     records: Records,
     /// Calls that roles are refused are told of as they come.
     verbose: bool,
+    /// What was refused was named as what may be behind a failure: once is enough.
+    suspected: bool,
 }
 
 #[derive(Debug)]
@@ -115,7 +117,7 @@ impl Crew {
         let launcher = Launcher::new("acme-client").map_err(failed)?;
         let records = Records::open(&terms.state.root, terms.command, terms.sandbox.withheld());
         let signals = Signals::install().map_err(failed)?;
-        let mut crew = Self { members: Vec::new(), signals, records, verbose: terms.verbose };
+        let mut crew = Self { members: Vec::new(), signals, records, verbose: terms.verbose, suspected: false };
         let roles: Vec<Role> = starts.iter().map(|start| start.role).collect();
         // A role has what it is given, not what whoever started this process has left open. It cannot see to that
         // itself: what libraries have opened in it before its main is theirs.
@@ -323,18 +325,18 @@ impl Crew {
     }
 
     /// What the sandbox refused in this run, for whoever wonders why something failed that looks like somebody else's doing.
-    pub(crate) fn suspicion(&self) -> Option<String> {
+    pub(crate) fn suspicion(&mut self) -> Option<String> {
         let lines = self.records.lines();
-        (!lines.is_empty()).then(|| {
-            format!(
-                "sandbox: {}. That may be why, and has nothing to do with the CA then. Please report it: acme-client sandbox \
-                 report",
-                lines.join("; ")
-            )
-        })
+        if lines.is_empty() || std::mem::replace(&mut self.suspected, true) {
+            return None;
+        }
+        Some(format!(
+            "sandbox: {}. That may be why, and has nothing to do with the CA then. Please report it: acme-client sandbox report",
+            lines.join("; ")
+        ))
     }
 
-    fn with_suspicion(&self, mut text: String) -> String {
+    fn with_suspicion(&mut self, mut text: String) -> String {
         if let Some(suspicion) = self.suspicion() {
             text.push_str("\nacme-client: ");
             text.push_str(&suspicion);

@@ -12,9 +12,9 @@ const ROLES: [&str; 7] = ["supervisor", "net", "dial", "account", "key", "challe
 
 /// As whoever runs the tests: root, in a cell. What an ordinary user holds is a part of that.
 pub(crate) fn run() -> Result<Told, String> {
-    let attacker = std::env::var_os("ACME_TEST_ATTACKS").ok_or("ACME_TEST_ATTACKS does not name the program")?;
+    let attacker = crate::attacks()?;
     if super::doctor::declared().is_some_and(|declared| !declared.seccomp) {
-        return Ok(Told::words("not tried: without filters of system calls nobody claims that these are refused"));
+        return Ok(Told::untested("without filters of system calls nobody claims that these are refused"));
     }
     // With the root of a CA: a cell has none of its own.
     let scene = Scene::new(As::Caller);

@@ -33,7 +33,7 @@ use crate::{Told, share};
 /// Tries them all.
 pub(crate) fn run() -> Result<Told, String> {
     if crate::doctor::declared().is_some_and(|declared| !declared.seccomp) {
-        return Ok(Told::words("not tried: there are no filters of system calls"));
+        return Ok(Told::untested("there are no filters of system calls"));
     }
     let roles = promised();
     let mut probe = Probe::new(&roles);
@@ -79,7 +79,7 @@ pub(crate) fn run() -> Result<Told, String> {
         verdicts + died.len(),
         died.len()
     );
-    Ok(Told { detail, data })
+    Ok(Told::of(detail, data))
 }
 
 /// How a role is sealed.

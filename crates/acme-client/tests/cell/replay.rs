@@ -52,10 +52,10 @@ pub(crate) fn run() -> Result<Told, String> {
             return Err(format!("a report {what} is taken for one: {}", told.detail));
         }
     }
-    Ok(Told {
-        detail: format!("a real report: {}; a made-up one: {}", real.detail, made_up.detail),
-        data: json!({ "real": real.data, "made-up": made_up.data }),
-    })
+    Ok(Told::of(
+        format!("a real report: {}; a made-up one: {}", real.detail, made_up.detail),
+        json!({ "real": real.data, "made-up": made_up.data }),
+    ))
 }
 
 const MALFORMED: &[(&str, &str)] = &[
@@ -254,10 +254,7 @@ fn replay(text: &str) -> Result<Told, String> {
             match play(&way, &commands, withheld)? {
                 Some(found) => here.extend(found),
                 None => {
-                    return Ok(Told {
-                        detail: "no system calls are filtered here, so none is refused".to_owned(),
-                        data: json!({ "records": [], "untested": "no seccomp" }),
-                    });
+                    return Ok(Told::untested("no system calls are filtered here, so none is refused"));
                 }
             }
         }
@@ -273,7 +270,7 @@ fn replay(text: &str) -> Result<Told, String> {
         (all, 0) => format!("{reproduced} of {all} reproduced"),
         (all, _) => format!("{reproduced} of {all} reproduced, {elsewhere} of them from another place"),
     };
-    Ok(Told { detail, data: json!({ "records": rows }) })
+    Ok(Told::of(detail, json!({ "records": rows })))
 }
 
 /// Commands that are replayed.

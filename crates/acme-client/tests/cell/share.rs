@@ -22,11 +22,15 @@ pub(crate) fn is_mine(at: usize, all: usize) -> bool {
     at % of == turn % of
 }
 
-/// Everybody who has to do something: root and an ordinary user, or one of them in turn.
+/// Everybody who has to do something: root and an ordinary user, or one of them in turn. Root has the first half of the parts,
+/// so that each of what is dealt out in two or four falls to both.
 pub(crate) fn users() -> Vec<As> {
     let all = As::all();
-    let count = all.len();
-    all.into_iter().enumerate().filter(|(at, _)| is_mine(*at, count)).map(|(_, user)| user).collect()
+    let (turn, of) = *SHARE;
+    if of < 2 {
+        return all;
+    }
+    all.get(turn * all.len() / of).copied().into_iter().collect()
 }
 
 /// The share, for programs that deal out their own, if it is not the whole.
