@@ -80,7 +80,7 @@ pub(crate) struct Cell {
     /// The architecture of the programs, which may be the 32-bit one of a 64-bit machine.
     pub(crate) arch: String,
     /// The C library.
-    pub(crate) library: Library,
+    pub(crate) c_library: Library,
     /// Whether it is one of the handful that every change has to pass.
     pub(crate) smoke: bool,
     /// Which part, of how many, it does of what all cells of its architecture do together.
@@ -223,17 +223,25 @@ impl Cells {
     }
 }
 
-/// Deals out what is done in turn, over the cells of each architecture.
+/// Deals out what is done in turn, over the cells of each architecture. Machines that have as many cells as there are parts
+/// begin with another one each, so that no C library has the same part on all of them.
 fn deal(machines: &mut [Machine]) {
-    let mut count: BTreeMap<String, usize> = BTreeMap::new();
-    let mut cells: Vec<&mut Cell> = machines.iter_mut().flat_map(|machine| &mut machine.cells).collect();
-    for cell in &mut cells {
-        let count = count.entry(cell.arch.clone()).or_default();
-        cell.share.0 = *count % PARTS;
-        *count += 1;
+    let mut all: BTreeMap<String, usize> = BTreeMap::new();
+    for cell in machines.iter().flat_map(|machine| &machine.cells) {
+        *all.entry(cell.arch.clone()).or_default() += 1;
     }
-    for cell in cells {
-        cell.share.1 = count[&cell.arch].min(PARTS);
+    let mut dealt: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    for machine in machines {
+        let mut here = BTreeSet::new();
+        for cell in &mut machine.cells {
+            let (count, turn) = dealt.entry(cell.arch.clone()).or_default();
+            let of = all[&cell.arch].min(PARTS);
+            if here.insert(cell.arch.clone()) && *count > 0 && *count % of == 0 {
+                *turn += 1;
+            }
+            cell.share = ((*count + *turn) % of, of);
+            *count += 1;
+        }
     }
 }
 
@@ -291,7 +299,13 @@ impl File {
             return Err(Error::new(format!("{name}: no program for {} is built for {arch}", library)));
         }
         let smoke = entry.smoke.iter().any(|smoke| smoke == name);
-        Ok(Cell { name: format!("{}/{name}", entry.name), arch: arch.to_owned(), library, smoke, share: (0, 1) })
+        Ok(Cell {
+            name: format!("{}/{name}", entry.name),
+            arch: arch.to_owned(),
+            c_library: library,
+            smoke,
+            share: (0, 1),
+        })
     }
 }
 
@@ -331,6 +345,14 @@ mod tests {
             let shares: BTreeSet<_> = all.iter().filter(|cell| cell.arch == arch).map(|cell| cell.share).collect();
             let of = shares.first().map_or(0, |share| share.1);
             assert_eq!(shares.into_iter().collect::<Vec<_>>(), (0..of).map(|turn| (turn, of)).collect::<Vec<_>>());
+        }
+        // And no library has the same part everywhere.
+        let mut parts: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for cell in all.iter().filter(|cell| cell.share.1 > 1) {
+            parts.entry((&cell.arch, &cell.c_library)).or_default().push(cell.share.0);
+        }
+        for (library, parts) in parts.iter().filter(|(_, parts)| parts.len() > 1) {
+            assert!(parts.iter().any(|part| *part != parts[0]), "{library:?}: {parts:?}");
         }
         let smoke: Vec<&str> = all.iter().filter(|cell| cell.smoke).map(|cell| cell.arch.as_str()).collect();
         for arch in ["x86_64", "i686", "aarch64", "s390x"] {

@@ -1,5 +1,6 @@
 //! Other programs: started, waited for, and ended by their ids if they take too long.
 
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
@@ -11,23 +12,51 @@ use rustix::process::{Pid, Signal};
 
 use crate::error::{At as _, Error, Result};
 
+/// How long a program may take whose output is wanted at once.
+const SOON: Duration = Duration::from_secs(300);
+
 /// What became of a program.
 #[derive(Debug)]
 pub(crate) enum Ended {
     /// It ended by itself.
     Itself(ExitStatus),
-    /// It was ended, since its time was up.
-    Late,
+    /// It was ended, since its time was up. In which way.
+    Late(String),
+}
+
+/// How long a program may take.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limit {
+    /// From its start to its end.
+    pub(crate) whole: Duration,
+    /// Without any output.
+    pub(crate) silent: Option<Duration>,
+}
+
+impl From<Duration> for Limit {
+    fn from(whole: Duration) -> Self {
+        Self { whole, silent: None }
+    }
+}
+
+/// A command that ends when this program does, in whatever way: an interrupt at the terminal, say, of which a group of its own
+/// does not hear (setpriv(1), `PR_SET_PDEATHSIG`).
+pub(crate) fn bound(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
+    command
 }
 
 /// Runs a program with all of its output in a log. Its group is ended with it, whatever it has started.
-pub(crate) fn logged(command: &mut Command, log: &Path, limit: Duration) -> Result<Ended> {
+pub(crate) fn logged(command: &mut Command, log: &Path, limit: impl Into<Limit>) -> Result<Ended> {
     let name = command.get_program().to_string_lossy().into_owned();
     let file = File::create(log).at(log)?;
     let errors = file.try_clone().at(log)?;
-    command.stdin(Stdio::null()).stdout(file).stderr(errors).process_group(0);
+    let output = file.try_clone().at(log)?;
+    command.stdin(Stdio::null()).stdout(output).stderr(errors).process_group(0);
     let mut child = command.spawn().map_err(|error| Error::new(format!("{name} cannot be started: {error}")))?;
-    let ended = wait(&mut child, limit);
+    let said = || file.metadata().map(|file| file.len()).unwrap_or_default();
+    let ended = wait(&mut child, limit.into(), said);
     end(&mut child);
     ended.map_err(|error| Error::new(format!("{name} cannot be waited for: {error}")))
 }
@@ -38,32 +67,58 @@ pub(crate) fn succeeds(command: &mut Command, log: &Path, limit: Duration) -> Re
     let why = match logged(command, log, limit)? {
         Ended::Itself(status) if status.success() => return Ok(()),
         Ended::Itself(status) => complaint(log).unwrap_or_else(|| ending(status)),
-        Ended::Late => format!("did not end within {} s", limit.as_secs()),
+        Ended::Late(how) => how,
     };
     Err(Error::new(format!("{name}: {why} (more in {})", log.display())))
 }
 
-/// The output of a program that has to succeed.
+/// The output of a program that has to succeed, and soon.
 pub(crate) fn output(command: &mut Command) -> Result<Vec<u8>> {
     let name = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output();
-    let output = output.map_err(|error| Error::new(format!("{name} cannot be started: {error}")))?;
-    if output.status.success() {
-        return Ok(output.stdout);
-    }
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    Err(Error::new(format!("{name}: {}", said.lines().next().unwrap_or(&ending(output.status)))))
+    let file = || tempfile::tempfile().map_err(|error| Error::new(format!("{name} has nowhere to write: {error}")));
+    let (mut output, mut errors) = (file()?, file()?);
+    let streams = output.try_clone().and_then(|output| Ok((output, errors.try_clone()?)));
+    let streams = streams.map_err(|error| Error::new(format!("{name} has nowhere to write: {error}")))?;
+    command.stdin(Stdio::null()).stdout(streams.0).stderr(streams.1).process_group(0);
+    let mut child = command.spawn().map_err(|error| Error::new(format!("{name} cannot be started: {error}")))?;
+    let ended = wait(&mut child, SOON.into(), || 0);
+    end(&mut child);
+    let text = |file: &mut File| {
+        let mut bytes = Vec::new();
+        file.rewind().and_then(|()| file.read_to_end(&mut bytes)).map(|_| bytes)
+    };
+    let output = text(&mut output).map_err(|error| Error::new(format!("what {name} said cannot be read: {error}")))?;
+    let why = match ended {
+        Ok(Ended::Itself(status)) if status.success() => return Ok(output),
+        Ok(Ended::Itself(status)) => {
+            let said = String::from_utf8_lossy(&text(&mut errors).unwrap_or_default()).into_owned();
+            said.lines().next().map_or_else(|| ending(status), str::to_owned)
+        }
+        Ok(Ended::Late(how)) => how,
+        Err(error) => format!("cannot be waited for: {error}"),
+    };
+    Err(Error::new(format!("{name}: {why}")))
 }
 
-fn wait(child: &mut Child, limit: Duration) -> std::io::Result<Ended> {
-    let until = Instant::now() + limit;
+/// Waits for a program, which has said so much.
+fn wait(child: &mut Child, limit: Limit, said: impl Fn() -> u64) -> std::io::Result<Ended> {
+    let started = Instant::now();
+    let (mut length, mut heard) = (0, started);
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
             return Ok(Ended::Itself(status));
         }
-        if Instant::now() >= until {
-            return Ok(Ended::Late);
+        let now = Instant::now();
+        if now - started >= limit.whole {
+            return Ok(Ended::Late(format!("did not end within {} s", limit.whole.as_secs())));
+        }
+        let longer = said();
+        if longer != length {
+            (length, heard) = (longer, now);
+        }
+        if let Some(silent) = limit.silent.filter(|silent| now - heard >= *silent) {
+            return Ok(Ended::Late(format!("said nothing for {} s", silent.as_secs())));
         }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(50));
@@ -77,7 +132,8 @@ fn end(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn ending(status: ExitStatus) -> String {
+/// How a program ended, in words.
+pub(crate) fn ending(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {
         (Some(code), _) => format!("ended with status {code}"),
         (None, signal) => format!("was ended by signal {}", signal.unwrap_or_default()),
@@ -120,11 +176,43 @@ mod tests {
         let started = Instant::now();
         // The shell waits for a child that would outlive it.
         let ended = logged(&mut shell("echo $$; sleep 60; true"), &log, Duration::from_millis(200)).expect("started");
-        assert!(matches!(ended, Ended::Late) && started.elapsed() < Duration::from_secs(30));
+        assert!(matches!(ended, Ended::Late(_)) && started.elapsed() < Duration::from_secs(30));
         let group = tail(&log, 100).trim().parse().ok().and_then(Pid::from_raw).expect("a number");
         let until = Instant::now() + Duration::from_secs(10);
         while rustix::process::test_kill_process_group(group).is_ok() {
             assert!(Instant::now() < until, "something of it is still there");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn who_says_nothing_any_more_is_ended_and_who_goes_on_talking_is_not() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let log = directory.path().join("log");
+        let limit = Limit { whole: Duration::from_secs(60), silent: Some(Duration::from_secs(2)) };
+        let started = Instant::now();
+        let ended = logged(&mut shell("echo once; sleep 60"), &log, limit).expect("started");
+        assert!(matches!(ended, Ended::Late(how) if how == "said nothing for 2 s"));
+        assert!(started.elapsed() < Duration::from_secs(30));
+        let ended =
+            logged(&mut shell("for i in 1 2 3 4 5 6; do echo $i; sleep 0.5; done"), &log, limit).expect("started");
+        assert!(matches!(ended, Ended::Itself(status) if status.success()));
+    }
+
+    #[test]
+    fn what_is_bound_ends_with_whoever_started_it() {
+        // Between this program and the one that is bound is a shell, which ends; its child would not.
+        let inner = bound("sleep");
+        let words: Vec<String> = std::iter::once(inner.get_program())
+            .chain(inner.get_args())
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect();
+        let started = Instant::now();
+        let pid = output(&mut shell(&format!("{} 60 >/dev/null 2>&1 & sleep 0.3; echo $!; exit 0", words.join(" "))))
+            .expect("run");
+        let pid = String::from_utf8_lossy(&pid).trim().parse().ok().and_then(Pid::from_raw).expect("a number");
+        while rustix::process::test_kill_process(pid).is_ok() {
+            assert!(started.elapsed() < Duration::from_secs(30), "it is still there");
             std::thread::sleep(Duration::from_millis(10));
         }
     }

@@ -4,11 +4,12 @@
 //! installed. What was fetched once is not fetched again until somebody asks for newer packages (`--refresh`).
 
 use std::fs;
+use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::child;
+use crate::child::{self, ending};
 use crate::error::{At as _, Error, Result};
 use crate::place::Place;
 
@@ -61,7 +62,7 @@ impl<'a> Suite<'a> {
 
     /// Forgets what was fetched.
     pub(crate) fn forget(place: &Place) -> Result<()> {
-        for name in ["debs", "apt", "kernels", "libraries"] {
+        for name in ["debs", "apt", "kernels", "libraries", "qemu"] {
             let path = place.cache.join(name);
             if path.exists() {
                 fs::remove_dir_all(&path).at(&path)?;
@@ -145,15 +146,17 @@ pub(crate) fn version(file: &Path) -> String {
     name.split('_').nth(1).unwrap_or("unknown").replace("%3a", ":")
 }
 
-/// Unpacks those files of a package whose names contain one of these words.
+/// Unpacks a package, or those of its files whose names fit one of these patterns, if there are any.
 pub(crate) fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
     fs::create_dir_all(into).at(into)?;
     let mut archive = Command::new("dpkg-deb");
     archive.arg("--fsys-tarfile").arg(package).stdout(std::process::Stdio::piped());
+    let mut errors = tempfile::tempfile().at(into)?;
+    archive.stderr(errors.try_clone().at(into)?);
     let mut archive = archive.spawn().map_err(|error| Error::new(format!("dpkg-deb cannot be started: {error}")))?;
     let mut tar = Command::new("tar");
     // Newer suites have /lib as a link to /usr/lib, and older packages bring /lib.
-    tar.args(["--extract", "--keep-directory-symlink", "--no-same-owner", "--directory"]).arg(into);
+    tar.env("LC_ALL", "C").args(["--extract", "--keep-directory-symlink", "--no-same-owner", "--directory"]).arg(into);
     if !only.is_empty() {
         tar.arg("--wildcards").args(only);
     }
@@ -163,12 +166,21 @@ pub(crate) fn unpack(package: &Path, into: &Path, only: &[&str]) -> Result<()> {
     }
     let output = tar.output().map_err(|error| Error::new(format!("tar cannot be started: {error}")))?;
     let unpacked = archive.wait().is_ok_and(|status| status.success());
-    // tar complains of patterns that match nothing; whoever asked sees what is there.
-    if !unpacked || (only.is_empty() && !output.status.success()) {
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        return Err(Error::new(format!("{} cannot be unpacked: {said}", package.display())));
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    // A pattern that nothing fits is no mistake here: whoever asked sees what is there.
+    let mut complaints = said.lines().filter(|line| {
+        let missing = line.ends_with(": Not found in archive") && !only.is_empty();
+        !missing && !line.contains("Exiting with failure status due to previous errors")
+    });
+    let complaint = complaints.next().map(str::to_owned);
+    let complaint = complaint.or_else(|| (only.is_empty() && !output.status.success()).then(|| ending(output.status)));
+    let mut unreadable = String::new();
+    errors.rewind().and_then(|()| errors.read_to_string(&mut unreadable)).at(into)?;
+    let unreadable = unreadable.lines().next().unwrap_or("dpkg-deb could not read it").to_owned();
+    match (!unpacked).then_some(unreadable).or(complaint) {
+        Some(complaint) => Err(Error::new(format!("{} cannot be unpacked: {complaint}", package.display()))),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The mirror that this machine has its packages from (sources.list(5), in either form).
@@ -201,6 +213,8 @@ fn mirror_in(sources: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use sha2::{Digest as _, Sha256};
+
     use super::*;
 
     #[test]
@@ -212,6 +226,33 @@ mod tests {
             assert_eq!(mirror_in(text).as_deref(), Some("http://mirror.test/debian"));
         }
         assert_eq!(mirror_in("deb cdrom:[Debian]/ bookworm main\n"), None);
+    }
+
+    #[test]
+    fn a_package_that_is_cut_off_is_not_taken_for_one_without_such_files() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let (tree, package) = (directory.path().join("tree"), directory.path().join("a.deb"));
+        fs::create_dir_all(tree.join("DEBIAN")).expect("made");
+        fs::create_dir_all(tree.join("boot")).expect("made");
+        fs::write(
+            tree.join("DEBIAN/control"),
+            "Package: a\nVersion: 1\nArchitecture: all\nMaintainer: n\nDescription: d\n",
+        )
+        .expect("written");
+        // What cannot be packed well, so that there is something to cut off.
+        let mut bytes = Vec::new();
+        for n in 0..4000_u32 {
+            bytes.extend(Sha256::digest(n.to_be_bytes()));
+        }
+        fs::write(tree.join("boot/vmlinuz"), &bytes).expect("written");
+        child::output(Command::new("dpkg-deb").args(["--root-owner-group", "--build"]).arg(&tree).arg(&package))
+            .expect("built");
+        let into = directory.path().join("into");
+        assert_eq!(unpack(&package, &into, &["*vmlinu*", "*none*"]), Ok(()));
+        assert_eq!(fs::read(into.join("boot/vmlinuz")).expect("unpacked"), bytes);
+        let whole = fs::read(&package).expect("read");
+        fs::write(&package, &whole[..whole.len() / 2]).expect("cut");
+        assert!(unpack(&package, &into, &["*vmlinu*"]).is_err());
     }
 
     #[test]

@@ -21,11 +21,18 @@ pub(crate) struct Kernel {
 /// Has the kernel of a machine.
 pub(crate) fn have(place: &Place, boot: &Boot) -> Result<Kernel> {
     let directory = place.cached("kernels")?.join(format!("{}-{}-{}", boot.debian, boot.suite, boot.package));
-    let (image, version) = (directory.join("image"), directory.join("version"));
-    if let (true, Ok(version)) = (image.exists(), fs::read_to_string(&version)) {
-        return Ok(Kernel { image, version });
+    let there = || {
+        let (image, version) = (directory.join("image"), fs::read_to_string(directory.join("version")));
+        version.ok().filter(|_| image.exists()).map(|version| Kernel { image, version })
+    };
+    if let Some(kernel) = there() {
+        return Ok(kernel);
     }
     let _lock = place.lock(Kept::Packages)?;
+    // Whoever had the lock may have fetched it.
+    if let Some(kernel) = there() {
+        return Ok(kernel);
+    }
     let suite = Suite::new(place, &boot.suite, &boot.debian);
     let mut name = boot.package.clone();
     if !names_a_version(&name) {
@@ -47,11 +54,16 @@ pub(crate) fn have(place: &Place, boot: &Boot) -> Result<Kernel> {
         if let Some(found) = found(&scratch.path().join("boot")).or_else(|| found(scratch.path())) {
             let bytes = fs::read(&found).at(&found)?;
             let bytes = payload(bytes, scratch.path())?;
-            fs::create_dir_all(&directory).at(&directory)?;
+            // Whole or not there.
+            let finished = tempfile::tempdir_in(place.cached("kernels")?).at(&place.cache)?;
+            let (image, version) = (finished.path().join("image"), finished.path().join("version"));
             fs::write(&image, bytes).at(&image)?;
-            let text = format!("{name} {}", debian::version(&file));
-            fs::write(&version, &text).at(&version)?;
-            return Ok(Kernel { image, version: text });
+            fs::write(&version, format!("{name} {}", debian::version(&file))).at(&version)?;
+            if directory.exists() {
+                fs::remove_dir_all(&directory).at(&directory)?;
+            }
+            fs::rename(finished.keep(), &directory).at(&directory)?;
+            return there().ok_or_else(|| Error::new(format!("{} is gone again", directory.display())));
         }
     }
     Err(Error::new(format!("there is no image in {name} of {} {}", boot.suite, boot.debian)))

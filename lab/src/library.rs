@@ -24,10 +24,15 @@ pub(crate) fn have(place: &Place, library: &Library, arch: &str) -> Result<Root>
     let all = place.cached("libraries")?;
     let path = all.join(format!("{name}-{arch}-{}", library.family()));
     let version = path.join("etc/version");
-    if let Ok(version) = fs::read_to_string(&version) {
-        return Ok(Root { path, version });
+    let there = || fs::read_to_string(&version).ok().map(|version| Root { path: path.clone(), version });
+    if let Some(root) = there() {
+        return Ok(root);
     }
     let _lock = place.lock(Kept::Packages)?;
+    // Whoever had the lock may have fetched it.
+    if let Some(root) = there() {
+        return Ok(root);
+    }
     let suite = Suite::new(place, name, arch);
     let scratch = tempfile::tempdir_in(&all).at(&all)?;
     skeleton(scratch.path())?;

@@ -21,7 +21,7 @@ mod results;
 mod run;
 mod table;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
@@ -89,7 +89,7 @@ struct Lab {
 
 #[derive(Debug, Subcommand)]
 enum LabTask {
-    /// Try what a user's report tells of in the cell that is nearest to the user's machine
+    /// Try what a user's report tells of in the cell that is nearest to the user's machine; status 3: not reproduced
     Replay {
         /// What `acme-client sandbox report --json` printed there
         #[arg(value_name = "REPORT.json")]
@@ -97,17 +97,21 @@ enum LabTask {
     },
 }
 
+/// The status of a replay in which not everything was reproduced. Any other failure has status 1, and a wrong command line 2.
+const NOT_REPRODUCED: u8 = 3;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    let well = |well| if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     let result = Place::find().and_then(|place| match cli.task {
-        Task::Lab(lab) => self::lab(&place, &lab),
-        Task::Dist(dist) => dist::run(&place, &dist, &say),
-        Task::Build { target } => build(&place, &target),
-        Task::Others => others::run(&place, &say),
+        Task::Lab(Lab { task: Some(LabTask::Replay { report }), .. }) => replay(&place, &report),
+        Task::Lab(lab) => self::lab(&place, &lab).map(well),
+        Task::Dist(dist) => dist::run(&place, &dist, &say).map(well),
+        Task::Build { target } => build(&place, &target).map(well),
+        Task::Others => others::run(&place, &say).map(well),
     });
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(error) => {
             complain(&format!("lab: {error}"));
             ExitCode::FAILURE
@@ -140,18 +144,24 @@ fn build(place: &Place, targets: &[String]) -> Result<bool> {
     Ok(well)
 }
 
+/// Plays a report.
+fn replay(place: &Place, report: &Path) -> Result<ExitCode> {
+    let cells = Cells::read(&place.source.join("lab/cells.toml"))?;
+    let _used = place.used()?;
+    let reproduced = replay::replay(place, &cells, report, &|line| say(line), &|line| complain(line))?;
+    Ok(if reproduced { ExitCode::SUCCESS } else { ExitCode::from(NOT_REPRODUCED) })
+}
+
 /// Runs cells, and says what came of them. Whether all is well.
 fn lab(place: &Place, options: &Lab) -> Result<bool> {
     let cells = Cells::read(&place.source.join("lab/cells.toml"))?;
-    if let Some(LabTask::Replay { report }) = &options.task {
-        return replay::replay(place, &cells, report, &|line| say(line), &|line| complain(line));
-    }
     let machines = wanted(&cells, options)?;
     if options.list {
         machines.iter().flat_map(|machine| &machine.cells).for_each(|cell| say(&cell.name));
         return Ok(true);
     }
     if options.refresh {
+        let _alone = place.alone()?;
         let _lock = place.lock(Kept::Packages)?;
         debian::Suite::forget(place)?;
     }
@@ -162,6 +172,7 @@ fn lab(place: &Place, options: &Lab) -> Result<bool> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let jobs = options.jobs.unwrap_or(cores + 1);
     let started = Instant::now();
+    let _used = place.used()?;
     let results = run::run(
         place,
         &cells,
@@ -178,7 +189,7 @@ fn lab(place: &Place, options: &Lab) -> Result<bool> {
         let page = results::page(&cells, &results, &cases, seconds, String::from_utf8_lossy(&when).trim());
         std::fs::write(&path, page).at(&path)?;
     }
-    Ok(table::counts(&results).1 == 0)
+    Ok(table::counts(&results).all_well())
 }
 
 /// The machines with the cells that are wanted.

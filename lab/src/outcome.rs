@@ -12,6 +12,9 @@ pub(crate) struct Outcome {
     pub(crate) case: String,
     /// Whether all is well.
     pub(crate) ok: bool,
+    /// Whether there was nothing to try, for want of something that the cell does not have.
+    #[serde(default)]
+    pub(crate) untested: bool,
     /// How long it took, by the clock of the machine.
     pub(crate) seconds: f64,
     /// In words.
@@ -76,8 +79,16 @@ impl Told {
         }
     }
 
+    /// What is wrong with what a machine told, beyond what it told of its cases.
+    pub(crate) fn wrong(&self, console: &str, late: Option<String>) -> Option<String> {
+        if !self.done {
+            return Some(self.why_not_done(console, late));
+        }
+        (self.garbled > 0).then(|| format!("{} lines for the lab did not come through whole", self.garbled))
+    }
+
     /// Why a machine did not come to its end.
-    pub(crate) fn why_not_done(&self, console: &str, late: Option<u64>) -> String {
+    fn why_not_done(&self, console: &str, late: Option<String>) -> String {
         let panic = console.lines().find(|line| line.contains("Kernel panic"));
         if let Some(panic) = panic {
             return panic.trim().to_owned();
@@ -88,7 +99,7 @@ impl Told {
         let last = console.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("nothing");
         let last: String = last.chars().filter(|char| !char.is_control()).take(200).collect();
         match late {
-            Some(limit) => format!("the machine did not end within {limit} s; the last it said: {last}"),
+            Some(late) => format!("the machine {late}; the last it said: {last}"),
             None => format!("the machine stopped; the last it said: {last}"),
         }
     }
@@ -121,10 +132,16 @@ mod tests {
     #[test]
     fn it_is_said_why_a_machine_did_not_end() {
         let panic = "LAB x\n[    1.2] Kernel panic - not syncing: no init\n---\n";
-        assert!(Told::read(panic).why_not_done(panic, Some(9)).contains("Kernel panic - not syncing"));
-        assert!(Told::default().why_not_done("\n", Some(9)).contains("within 9 s"));
+        let late = || Some("was silent for 9 s".to_owned());
+        assert!(Told::read(panic).why_not_done(panic, late()).contains("Kernel panic - not syncing"));
+        assert!(Told::default().why_not_done("\n", late()).contains("silent for 9 s"));
         assert!(Told::default().why_not_done("oops\x1b[0m\n", None).ends_with("oops[0m"));
         let wrong = line(r#"{"wrong":"no plan"}"#);
-        assert_eq!(Told::read(&wrong).why_not_done(&wrong, None), "no plan");
+        assert_eq!(Told::read(&wrong).wrong(&wrong, None).as_deref(), Some("no plan"));
+        // The end is no excuse for what was lost on the way.
+        let done = line(r#"{"done":true}"#);
+        assert_eq!(Told::read(&done).wrong(&done, None), None);
+        let lost = format!("{done}LAB 9 {{\n");
+        assert!(Told::read(&lost).wrong(&lost, None).is_some_and(|wrong| wrong.starts_with("1 lines")));
     }
 }

@@ -54,6 +54,25 @@ impl Place {
         Ok(self.cached("logs")?.join(format!("{name}.log")))
     }
 
+    /// Keeps others from removing what is kept, until it is dropped.
+    pub(crate) fn used(&self) -> Result<File> {
+        let path = self.cache.join("lock-use");
+        let file = File::create(&path).at(&path)?;
+        flock(&file, FlockOperation::LockShared).map_err(|error| Error::file(&path, &error.into()))?;
+        Ok(file)
+    }
+
+    /// Makes sure that nobody else uses what is kept, until it is dropped.
+    pub(crate) fn alone(&self) -> Result<File> {
+        let path = self.cache.join("lock-use");
+        let file = File::create(&path).at(&path)?;
+        let wrong = |_| {
+            Error::new(format!("another lab uses what is in {}: --refresh would take it away", self.cache.display()))
+        };
+        flock(&file, FlockOperation::NonBlockingLockExclusive).map_err(wrong)?;
+        Ok(file)
+    }
+
     /// Lets only one lab at a time change what is kept of something. Held until it is dropped. Who builds takes that of its tools
     /// meanwhile, and nobody the other way round.
     pub(crate) fn lock(&self, what: Kept) -> Result<File> {

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cells::{Cell, Declared};
+use crate::child::Limit;
 
 /// The cases, in the order they are run in. Each is one of `crates/acme-client/tests/cell.rs`.
 pub(crate) const CASES: [&str; 11] =
@@ -15,6 +16,9 @@ pub(crate) const CASES: [&str; 11] =
 
 /// Seconds after which a case is ended. An emulated machine is twenty to forty times slower than the one it is on.
 const LIMIT: u64 = 120;
+
+/// Seconds that a machine may take to start, and to get on from one case to the next.
+const SLOW: u64 = 120;
 
 /// What an agent is to do.
 #[derive(Debug, Serialize)]
@@ -96,9 +100,11 @@ impl Plan {
         serde_json::to_vec(self).unwrap_or_default()
     }
 
-    /// Seconds after which a machine that follows it is not to be expected to end any more.
-    pub(crate) fn limit(&self) -> u64 {
-        120 + self.cells.iter().map(|cell| 90 + 5 * u64::try_from(cell.cases.len()).unwrap_or(0)).sum::<u64>()
+    /// When a machine that follows it is not to be expected to end any more: it says something at the end of each case, which
+    /// it ends itself if it takes too long.
+    pub(crate) fn limit(&self) -> Limit {
+        let cases = self.cells.iter().flat_map(|cell| &cell.cases).map(|case| case.limit).sum::<u64>();
+        Limit { whole: Duration::from_secs(SLOW + cases), silent: Some(Duration::from_secs(SLOW + LIMIT)) }
     }
 }
 
@@ -110,7 +116,7 @@ fn declares(cell: &Cell, declared: Declared) -> Value {
         "landlock": (declared.landlock > 0).then_some(declared.landlock),
         "mdwe": declared.mdwe,
         "arch": std_arch(&cell.arch),
-        "libc": cell.library.family(),
+        "libc": cell.c_library.family(),
     })
 }
 

@@ -6,9 +6,8 @@ use std::fs::File;
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use crate::child::{self, Ended};
+use crate::child::{self, Ended, Limit};
 use crate::debian::{self, Suite};
 use crate::error::{At as _, Error, Result};
 use crate::initramfs::Archive;
@@ -94,16 +93,9 @@ impl Qemu {
 
     /// Starts a machine with this kernel and file system, and waits until it is switched off. Whatever it writes to its
     /// console is in the log.
-    pub(crate) fn run(
-        &self,
-        kernel: &Path,
-        initramfs: &Path,
-        append: &str,
-        log: &Path,
-        limit: Duration,
-    ) -> Result<Ended> {
+    pub(crate) fn run(&self, kernel: &Path, initramfs: &Path, append: &str, log: &Path, limit: Limit) -> Result<Ended> {
         let Emulator { arguments, console, memory, firmware, .. } = self.emulator;
-        let mut command = Command::new(&self.program);
+        let mut command = child::bound(&self.program);
         command.args(arguments).args(["-accel", "tcg", "-smp", "1", "-nodefaults", "-nographic", "-serial", "stdio"]);
         command.args(["-no-reboot", "-nic", "none", "-m", &memory.to_string(), "-kernel"]).arg(kernel);
         command.arg("-initrd").arg(initramfs);
@@ -134,6 +126,9 @@ fn unpacked(place: &Place) -> Result<PathBuf> {
         return Ok(path);
     }
     let _lock = place.lock(Kept::Packages)?;
+    if path.exists() {
+        return Ok(path);
+    }
     let scratch = tempfile::tempdir_in(&place.cache).at(&place.cache)?;
     let suite = Suite::new(place, "bookworm-backports", "amd64");
     for package in ["qemu-system-misc", "qemu-system-common", "qemu-system-data", "qemu-system-mips"] {

@@ -67,13 +67,13 @@ pub(crate) fn replay(
     // What was refused may have been so with an older kernel or library than those the report was written with.
     let on = report.records.iter().rev().find_map(|record| record.machine.clone()).unwrap_or(report.machine);
     let nearest = nearest(place, cells, &on)?;
-    say(&format!("Reported from {}, Linux {}, {}.", on.arch, on.kernel, on.libc));
+    say(&format!("Reported from {}, Linux {}, {}.", printable(&on.arch), printable(&on.kernel), printable(&on.libc)));
     let wanted = Wanted { cases: vec![CASE], whole: true, jobs: 1, report: Some(path) };
     let machine = Machine { cells: vec![nearest.cell.clone()], ..nearest.machine };
     let results = run::run(place, cells, &[machine], &wanted, tell)?;
     let result = results.first().and_then(|result| Some((result, result.cells.first()?)));
     let (machine, cell) = result.ok_or_else(|| Error::new("the cell has no result"))?;
-    say(&format!("Replayed in {}: Linux {}, {}.", cell.cell.name, machine.kernel, cell.library));
+    say(&format!("Replayed in {}: Linux {}, {}.", cell.cell.name, machine.kernel, cell.c_library));
     let outcome = &cell.outcomes[CASE];
     if !outcome.ok {
         return Err(Error::new(format!("the replay in {} failed: {}", cell.cell.name, outcome.detail)));
@@ -83,12 +83,14 @@ pub(crate) fn replay(
     Ok(!records.is_empty() && records.iter().all(|record| record["reproduced"] == true))
 }
 
+/// Somebody else's text, on its way to a terminal.
+fn printable(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(120).collect()
+}
+
 /// A record in a line.
 fn told(record: &Value) -> String {
-    let text = |value: &Value| -> String {
-        // It is somebody else's text, on its way to a terminal.
-        value.as_str().unwrap_or("?").chars().filter(|char| !char.is_control()).take(120).collect()
-    };
+    let text = |value: &Value| printable(value.as_str().unwrap_or("?"));
     let what = format!("{}, {} ({})", text(&record["role"]), text(&record["call"]), text(&record["class"]));
     if record["reproduced"] != true {
         return format!("not reproduced here: {what}");
@@ -115,7 +117,7 @@ fn read(path: &Path) -> Result<Report> {
 }
 
 /// The first numbers of a version.
-fn numbers(text: &str) -> Option<(i64, i64)> {
+fn numbers(text: &str) -> Option<(u64, u64)> {
     let start = text.find(|char: char| char.is_ascii_digit())?;
     let mut parts = text[start..].split(|char: char| !char.is_ascii_digit());
     let mut next = || parts.next().and_then(|part| part.parse().ok());
@@ -123,16 +125,18 @@ fn numbers(text: &str) -> Option<(i64, i64)> {
 }
 
 /// How far two versions are apart: nothing is further than another first number, whatever the second.
-fn distance(a: Option<(i64, i64)>, b: Option<(i64, i64)>) -> i64 {
+fn distance(a: Option<(u64, u64)>, b: Option<(u64, u64)>) -> u64 {
     match (a, b) {
-        (Some(a), Some(b)) => (a.0 - b.0).abs() * 1000 + (a.1 - b.1).abs(),
-        _ => i64::from(u16::MAX),
+        (Some(a), Some(b)) => a.0.abs_diff(b.0).saturating_mul(1000).saturating_add(a.1.abs_diff(b.1)),
+        _ => u64::from(u16::MAX),
     }
 }
 
 /// The cell of the same architecture whose C library and then whose kernel is nearest.
 fn nearest(place: &Place, cells: &Cells, on: &On) -> Result<Nearest> {
     let all = cells.machines.iter().flat_map(|machine| machine.cells.iter().map(move |cell| (machine, cell)));
+    // Without filters of system calls nothing is refused by them.
+    let all = all.filter(|(machine, _)| machine.declared.is_none_or(|declared| declared.seccomp));
     let of_arch: Vec<(&Machine, &Cell)> = all.filter(|(_, cell)| std_arch(&cell.arch) == on.arch).collect();
     if of_arch.is_empty() {
         let arch: String = on.arch.chars().filter(char::is_ascii_alphanumeric).take(40).collect();
@@ -140,7 +144,7 @@ fn nearest(place: &Place, cells: &Cells, on: &On) -> Result<Nearest> {
     }
     let own = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     let rank = |(machine, cell): &(&Machine, &Cell)| {
-        let family = !on.libc.starts_with(cell.library.family());
+        let family = !on.libc.starts_with(cell.c_library.family());
         let version = library_version(place, cells, cell);
         let kernel = if machine.boot.is_some() { machine.name.rsplit('-').find_map(numbers) } else { numbers(&own) };
         (family, distance(numbers(&on.libc), version), distance(numbers(&on.kernel), kernel), machine.boot.is_some())
@@ -151,10 +155,10 @@ fn nearest(place: &Place, cells: &Cells, on: &On) -> Result<Nearest> {
 }
 
 /// The version of a cell's C library, which is fetched for that.
-fn library_version(place: &Place, cells: &Cells, cell: &Cell) -> Option<(i64, i64)> {
-    cell.library.suite()?;
+fn library_version(place: &Place, cells: &Cells, cell: &Cell) -> Option<(u64, u64)> {
+    cell.c_library.suite()?;
     let programs = cells.programs.get(&cell.arch)?;
-    let root = library::have(place, &cell.library, &programs.debian).ok()?;
+    let root = library::have(place, &cell.c_library, &programs.debian).ok()?;
     numbers(&root.version)
 }
 
@@ -175,6 +179,8 @@ mod tests {
         assert_eq!(numbers("musl"), None);
         assert!(distance(Some((6, 18)), Some((6, 1))) < distance(Some((6, 18)), Some((7, 0))));
         assert!(distance(None, Some((1, 2))) > distance(Some((1, 1)), Some((1, 2))));
+        assert_eq!(numbers("glibc 99999999999999999999.1"), None);
+        assert_eq!(distance(numbers("18446744073709551615.0"), Some((0, 1))), u64::MAX);
     }
 
     #[test]

@@ -13,14 +13,14 @@ use crate::table;
 /// The page.
 pub(crate) fn page(cells: &Cells, results: &[MachineResult], cases: &[&str], seconds: f64, when: &str) -> String {
     let all = || results.iter().flat_map(|result| &result.cells);
-    let (passed, failed) = table::counts(results);
+    let counts = table::counts(results);
     let arches: BTreeSet<&str> = all().map(|cell| cell.cell.arch.as_str()).collect();
     let emulated = results.iter().filter(|result| result.machine.boot.is_some()).count();
     let mut text = format!(
         "# Results of the lab\n\n\
          Written by `cargo xtask lab --write` on {when}: {} cells on {} kernels ({emulated} of them emulated, and the lab's own), \
-         {} architectures, {} cases in each cell; **{passed} passed, {failed} failed**, in {seconds:.0} s. What a cell and a case \
-         are is in [README.md](README.md).\n\n",
+         {} architectures, {} cases in each cell; **{counts}**, in {seconds:.0} s. What a cell and a case are is in \
+         [README.md](README.md).\n\n",
         all().count(),
         results.len(),
         arches.len(),
@@ -61,18 +61,18 @@ fn libraries(text: &mut String, cells: &Cells, results: &[MachineResult]) {
     );
     let mut found: BTreeMap<(String, &str), (&CellResult, usize)> = BTreeMap::new();
     for cell in results.iter().flat_map(|result| &result.cells) {
-        let key = (cell.cell.library.to_string(), cell.cell.arch.as_str());
+        let key = (cell.cell.c_library.to_string(), cell.cell.arch.as_str());
         found.entry(key).or_insert((cell, 0)).1 += 1;
     }
     for ((library, arch), (cell, count)) in found {
         let programs = cells.programs.get(arch);
-        let target = programs.and_then(|programs| cell.cell.library.target(programs)).unwrap_or_default();
-        let _ = writeln!(text, "| {library} | {arch} | {} | `{target}` | {count} |", cell.library);
+        let target = programs.and_then(|programs| cell.cell.c_library.target(programs)).unwrap_or_default();
+        let _ = writeln!(text, "| {library} | {arch} | {} | `{target}` | {count} |", cell.c_library);
     }
 }
 
 fn every_case(text: &mut String, results: &[MachineResult], cases: &[&str]) {
-    text.push_str("\n## Every case in every cell\n\nSeconds, by the machine's own clock.\n\n| cell |");
+    text.push_str("\n## Every case in every cell\n\nSeconds, by the machine's own clock. A dash: there is nothing to try, for want of what the cell is said to lack.\n\n| cell |");
     cases.iter().for_each(|case| {
         let _ = write!(text, " {case} |");
     });
@@ -83,23 +83,23 @@ fn every_case(text: &mut String, results: &[MachineResult], cases: &[&str]) {
         let _ = write!(text, "| {} |", cell.cell.name);
         for case in cases {
             let _ = match cell.outcomes.get(*case) {
+                Some(outcome) if outcome.ok && outcome.untested => write!(text, " – |"),
                 Some(outcome) if outcome.ok => write!(text, " {:.1} |", outcome.seconds),
                 _ => write!(text, " **failed** |"),
             };
         }
         text.push('\n');
     }
-    for Outcome { cell, case, detail, .. } in
-        results.iter().flat_map(|result| &result.cells).flat_map(CellResult::failures)
-    {
-        let _ = write!(text, "\n* {cell}, {case}: {}", detail.lines().next().unwrap_or_default());
+    for line in results.iter().flat_map(table::failures) {
+        let _ = write!(text, "\n* {}", line.words);
     }
 }
 
 /// What a case told of every cell in which it went well.
 fn data<'a>(results: &'a [MachineResult], case: &'a str) -> impl Iterator<Item = (&'a CellResult, &'a Value)> {
     let cells = results.iter().flat_map(|result| &result.cells);
-    cells.filter_map(move |cell| Some((cell, &cell.outcomes.get(case).filter(|outcome| outcome.ok)?.data)))
+    let tried = |outcome: &&Outcome| outcome.ok && !outcome.untested;
+    cells.filter_map(move |cell| Some((cell, &cell.outcomes.get(case).filter(tried)?.data)))
 }
 
 /// Names by role, as cases tell them.
@@ -165,8 +165,9 @@ fn broken(text: &mut String, results: &[MachineResult]) {
         text,
         "\n## Policies that are broken on purpose\n\n\
          In each of {count} cells classes of calls are taken away from a role, in turn, and a certificate is issued. It has to be \
-         recorded that calls of that class were refused, and the run has to end in order.\n\n\
-         | class taken away | cells | recorded in | certificate all the same in | not recorded, since nothing there needs it, in |\n\
+         recorded that calls of that class were refused, and the run has to end in order: with the certificate, since a layer that is in \
+         the way is left out, or with an error that says what was refused.\n\n\
+         | class taken away | cells | recorded in | certificate issued in | never called there, so not recorded, in |\n\
          |---|---|---|---|---|\n"
     );
     for (name, class) in classes {

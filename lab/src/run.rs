@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Mutex;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::cells::{Cell, Cells, Machine};
-use crate::child::{self, Ended};
+use crate::child::{self, Ended, Limit};
 use crate::cross::{self, Artifacts};
 use crate::error::{At as _, Error, Result};
 use crate::kernel::{self, Kernel};
@@ -38,7 +37,7 @@ pub(crate) struct CellResult {
     /// The cell.
     pub(crate) cell: Cell,
     /// The version of its C library.
-    pub(crate) library: String,
+    pub(crate) c_library: String,
     /// What came of its cases, by their names.
     pub(crate) outcomes: BTreeMap<String, Outcome>,
 }
@@ -56,6 +55,8 @@ pub(crate) struct MachineResult {
     pub(crate) seconds: f64,
     /// From its start to the work of its first process, by its own clock.
     pub(crate) up: Option<f64>,
+    /// What was wrong with it as a whole: it did not come to its end, say.
+    pub(crate) wrong: Option<String>,
     /// Its cells.
     pub(crate) cells: Vec<CellResult>,
 }
@@ -114,8 +115,9 @@ pub(crate) fn run(
 fn summary(result: &MachineResult) -> String {
     let cases: usize = result.cells.iter().map(|cell| cell.outcomes.len()).sum();
     let failed: usize = result.cells.iter().map(|cell| cell.failures().count()).sum();
+    let wrong = result.wrong.as_ref().map(|wrong| format!(": {wrong}")).unwrap_or_default();
     format!(
-        "{:<22} {:>3} cells {:>4} cases {:>3} failed {:>7.1} s   {}",
+        "{:<22} {:>3} cells {:>4} cases {:>3} failed {:>7.1} s   {}{wrong}",
         result.machine.name,
         result.cells.len(),
         cases,
@@ -141,13 +143,13 @@ fn stock(place: &Place, cells: &Cells, machines: &[Machine], tell: &(dyn Fn(&str
         stock.kernels.insert(machine.name.clone(), had);
     }
     for cell in machines.iter().flat_map(|machine| &machine.cells) {
-        let key = (cell.arch.clone(), cell.library.to_string());
+        let key = (cell.arch.clone(), cell.c_library.to_string());
         if stock.roots.contains_key(&key) {
             continue;
         }
         let debian = &cells.programs[&cell.arch].debian;
-        let had = library::have(place, &cell.library, debian);
-        let had = had.map_err(|error| library::missing(&cell.library, debian, &error));
+        let had = library::have(place, &cell.c_library, debian);
+        let had = had.map_err(|error| library::missing(&cell.c_library, debian, &error));
         say(had.as_ref().map(drop).map_err(Clone::clone));
         stock.roots.insert(key, had);
     }
@@ -172,8 +174,8 @@ fn stock(place: &Place, cells: &Cells, machines: &[Machine], tell: &(dyn Fn(&str
 
 /// The target of a cell's programs. What is linked to musl when it is started is another program than what has it inside.
 fn recipe(cells: &Cells, cell: &Cell) -> String {
-    let target = cell.library.target(&cells.programs[&cell.arch]).unwrap_or_default();
-    match cell.library {
+    let target = cell.c_library.target(&cells.programs[&cell.arch]).unwrap_or_default();
+    match cell.c_library {
         crate::cells::Library::DynamicMusl(_) => format!("{target}{}", cross::DYNAMIC),
         _ => target.to_owned(),
     }
@@ -191,7 +193,7 @@ fn machine(place: &Place, cells: &Cells, machine: &Machine, stock: &Stock, wante
     let mut ready = Vec::new();
     let mut why_not: BTreeMap<String, String> = BTreeMap::new();
     for cell in &machine.cells {
-        let root = &stock.roots[&(cell.arch.clone(), cell.library.to_string())];
+        let root = &stock.roots[&(cell.arch.clone(), cell.c_library.to_string())];
         match (root, &stock.programs[&recipe(cells, cell)]) {
             (Ok(root), Ok(programs)) => ready.push((cell, root, programs)),
             (Err(error), _) | (_, Err(error)) => {
@@ -201,7 +203,7 @@ fn machine(place: &Place, cells: &Cells, machine: &Machine, stock: &Stock, wante
     }
     let (told, wrong) = match started_and_ended(place, cells, machine, stock, wanted, &ready) {
         Ok((told, wrong)) => (told, wrong),
-        Err(error) => (Told::default(), Some(format!("not run: {error}"))),
+        Err(error) => (Told::default(), Some(error.to_string())),
     };
     let results = machine.cells.iter().map(|cell| {
         let mut outcomes: BTreeMap<String, Outcome> = BTreeMap::new();
@@ -214,20 +216,22 @@ fn machine(place: &Place, cells: &Cells, machine: &Machine, stock: &Stock, wante
                 case: (*case).to_owned(),
                 ok: false,
                 seconds: 0.0,
-                detail: why_not
-                    .get(&cell.name)
-                    .or(wrong.as_ref())
-                    .cloned()
-                    .unwrap_or_else(|| "nothing was told".into()),
+                untested: false,
+                detail: match (why_not.get(&cell.name), &wrong) {
+                    (Some(error), _) => error.clone(),
+                    (None, Some(_)) => "not run, or not to its end, for what became of the machine".to_owned(),
+                    (None, None) => "nothing was told".to_owned(),
+                },
                 data: serde_json::Value::Null,
                 log: Vec::new(),
             };
             outcomes.entry((*case).to_owned()).or_insert_with(silent);
         }
-        let root = &stock.roots[&(cell.arch.clone(), cell.library.to_string())];
+        let root = &stock.roots[&(cell.arch.clone(), cell.c_library.to_string())];
         let library = root.as_ref().map(|root| root.version.clone()).unwrap_or_default();
-        CellResult { cell: cell.clone(), library, outcomes }
+        CellResult { cell: cell.clone(), c_library: library, outcomes }
     });
+    let results = results.collect();
     let package = match stock.kernels.get(&machine.name) {
         Some(Ok((kernel, _))) => kernel.version.clone(),
         Some(Err(_)) => "not to be had".to_owned(),
@@ -235,11 +239,12 @@ fn machine(place: &Place, cells: &Cells, machine: &Machine, stock: &Stock, wante
     };
     MachineResult {
         machine: machine.clone(),
-        kernel: told.kernel.clone().unwrap_or_else(|| wrong.clone().unwrap_or_default()),
+        kernel: told.kernel.clone().unwrap_or_else(|| "not started".to_owned()),
         package,
         seconds: started.elapsed().as_secs_f64(),
         up: told.up,
-        cells: results.collect(),
+        wrong,
+        cells: results,
     }
 }
 
@@ -274,22 +279,25 @@ fn started_and_ended(
         };
         plan.add(cell, machine.declared, &root, &programs, &wanted.cases, wanted.whole);
     }
-    let log = place.log(&format!("machine-{}", machine.name))?;
+    // Two labs may have the same machine: what each reads is its own, and the log is for people.
+    let console = work.path().join("console");
     let limit = plan.limit();
     let ended = match (&machine.boot, stock.kernels.get(&machine.name)) {
         (Some(boot), Some(kernel)) => {
             let (kernel, qemu) = kernel.as_ref().map_err(Clone::clone)?;
             let initramfs = work.path().join("initramfs");
             qemu::initramfs(&initramfs, &agent, &plan.to_json(), &trees)?;
-            qemu.run(&kernel.image, &initramfs, &boot.append, &log, Duration::from_secs(limit))?
+            qemu.run(&kernel.image, &initramfs, &boot.append, &console, limit)?
         }
-        _ => natively(&agent, &plan, work.path(), &log, limit)?,
+        _ => natively(&agent, &plan, work.path(), &console, limit)?,
     };
-    let console = fs::read(&log).at(&log)?;
-    let console = String::from_utf8_lossy(&console);
-    let told = Told::read(&console);
-    let late = matches!(ended, Ended::Late).then_some(limit);
-    let wrong = (!told.done).then(|| format!("{} (more in {})", told.why_not_done(&console, late), log.display()));
+    let log = place.log(&format!("machine-{}", machine.name))?;
+    fs::copy(&console, &log).at(&log)?;
+    let said = fs::read(&console).at(&console)?;
+    let said = String::from_utf8_lossy(&said);
+    let told = Told::read(&said);
+    let late = if let Ended::Late(how) = ended { Some(how) } else { None };
+    let wrong = told.wrong(&said, late).map(|wrong| format!("{wrong} (more in {})", log.display()));
     Ok((told, wrong))
 }
 
@@ -311,18 +319,18 @@ fn with_report(programs: &Path, report: Option<&Path>, work: &Path) -> Result<Pa
 }
 
 /// Runs cells on the kernel that there is, by change of root, with mounts, network and processes of their own.
-fn natively(agent: &Path, plan: &Plan, work: &Path, log: &Path, limit: u64) -> Result<Ended> {
+fn natively(agent: &Path, plan: &Plan, work: &Path, log: &Path, limit: Limit) -> Result<Ended> {
     if !rustix::process::geteuid().is_root() {
         return Err(Error::new("cells of the machine itself are run by root, who alone can change the root directory"));
     }
     let path = work.join("plan.json");
     fs::write(&path, plan.to_json()).at(&path)?;
-    let mut command = Command::new("unshare");
+    let mut command = child::bound("unshare");
     command
         .args(["--mount", "--net", "--pid", "--ipc", "--fork", "--kill-child=SIGKILL"])
         .arg(agent)
         .arg("native")
         .arg(path);
     command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
-    child::logged(&mut command, log, Duration::from_secs(limit))
+    child::logged(&mut command, log, limit)
 }

@@ -49,8 +49,10 @@ pub(crate) fn case(cell: &Cell, case: &Case, root: &Path) {
     let mut line = json!({ "cell": cell.name, "case": case.name, "seconds": seconds });
     match result {
         Ok(result) => {
-            for field in ["ok", "detail", "data"] {
-                line[field] = result.get(field).cloned().unwrap_or_default();
+            for field in ["ok", "untested", "detail", "data"] {
+                if let Some(value) = result.get(field) {
+                    line[field] = value.clone();
+                }
             }
         }
         Err(wrong) => {

@@ -14,8 +14,15 @@ use crate::child;
 use crate::error::{At as _, Error, Result};
 use crate::place::{Kept, Place};
 
-/// zig and its way into Cargo, from PyPI.
-const ZIG: &[&str] = &["ziglang==0.17.1", "cargo-zigbuild==0.24.1"];
+/// zig and its way into Cargo, from PyPI: these very files, for x86_64 and for aarch64.
+const ZIG: &[&str] = &[
+    "ziglang==0.17.1 \
+     --hash=sha256:ea6cc5d87b033cf0aedfbc8f9549a908cae6c50ac31f1698188fa48a74524b54 \
+     --hash=sha256:b7c5f02fccd40f89b999ee16a1f5ddced56e6182370f8affe494bcf8a28cf07e",
+    "cargo-zigbuild==0.24.1 \
+     --hash=sha256:238a1ab54a95053a4eadc34775c81f795a8ad75f80bfed63f3f445f518102375 \
+     --hash=sha256:07c5e3dcddf208500462ec927c556bb306cca2b533b0abe29446bffb63767b85",
+];
 
 /// The rustc that goes with the source of its standard library, in Debian.
 const DEBIAN: &str = "/usr/bin/rustc";
@@ -76,7 +83,7 @@ fn with_source() -> Result<(PathBuf, PathBuf)> {
 /// The directory of zig and cargo-zigbuild, which are fetched when they are not there in these very versions.
 fn zig(place: &Place) -> Result<PathBuf> {
     let (home, wanted) = (place.cache.join("venv"), ZIG.join("\n"));
-    let (programs, mark) = (home.join("bin"), home.join("versions"));
+    let (programs, mark, files) = (home.join("bin"), home.join("versions"), home.join("requirements.txt"));
     let there = || fs::read_to_string(&mark).is_ok_and(|there| there == wanted);
     if there() {
         return Ok(programs);
@@ -90,9 +97,11 @@ fn zig(place: &Place) -> Result<PathBuf> {
     let mut venv = Command::new("python3");
     child::succeeds(venv.args(["-m", "venv"]).arg(&home), &log, limit)
         .map_err(|error| Error::new(format!("zig needs an environment of Python (python3-venv of Debian): {error}")))?;
+    fs::write(&files, &wanted).at(&files)?;
     let mut pip = Command::new(programs.join("pip"));
-    child::succeeds(pip.args(["install", "--quiet", "--disable-pip-version-check"]).args(ZIG), &log, limit)
-        .map_err(|error| Error::new(format!("{} cannot be had from PyPI: {error}", ZIG.join(" and "))))?;
+    pip.args(["install", "--quiet", "--disable-pip-version-check", "--only-binary=:all:", "--require-hashes", "-r"]);
+    child::succeeds(pip.arg(&files), &log, limit)
+        .map_err(|error| Error::new(format!("zig and cargo-zigbuild cannot be had from PyPI: {error}")))?;
     fs::write(&mark, wanted).at(&mark)?;
     Ok(programs)
 }
