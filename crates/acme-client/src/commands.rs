@@ -15,8 +15,6 @@ mod revoke;
 mod sandbox;
 mod status;
 
-use std::process::ExitCode;
-
 use crate::cli::{Account, Cli, Command, Global, Sandbox, Sandboxing};
 use crate::config::{Config, Overlay};
 use crate::error::{Error, Result};
@@ -34,17 +32,17 @@ pub(crate) enum Outcome {
 }
 
 /// Carries out a command. The exit status: 0 done, 1 failed, 2 called in a way that makes no sense.
-pub(crate) fn main(cli: Cli) -> ExitCode {
+pub(crate) fn main(cli: Cli) -> u8 {
     let unchanged = cli.global.exit_unchanged;
     match carry_out(cli) {
-        Ok(Outcome::Done) => ExitCode::SUCCESS,
-        Ok(Outcome::Unchanged) => ExitCode::from(unchanged),
-        Ok(Outcome::Failed) => ExitCode::FAILURE,
+        Ok(Outcome::Done) => 0,
+        Ok(Outcome::Unchanged) => unchanged,
+        Ok(Outcome::Failed) => 1,
         Err(error) => {
             ui::error(&error.to_string());
             match error {
-                Error::Usage(_) => ExitCode::from(2),
-                Error::Failed(_) => ExitCode::FAILURE,
+                Error::Usage(_) => 2,
+                Error::Failed(_) => 1,
             }
         }
     }

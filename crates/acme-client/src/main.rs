@@ -23,11 +23,19 @@ mod state;
 mod trust;
 mod ui;
 
-use std::process::ExitCode;
+use std::io::Write as _;
 
 use clap::Parser as _;
 
-fn main() -> ExitCode {
+fn main() {
+    let status = live();
+    // The supervisor has told people things; whoever is not there any more to read them has been heard of before.
+    let _ = std::io::stdout().flush();
+    portcullis::leave(status)
+}
+
+/// All that a process does.
+fn live() -> u8 {
     let mut arguments = std::env::args_os().skip(1);
     if arguments.next().is_some_and(|word| word == cli::ROLE) {
         let name = arguments.next().unwrap_or_default();

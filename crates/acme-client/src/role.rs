@@ -1,7 +1,6 @@
 //! What all roles have in common: to start, acquire, seal, and serve.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::process::ExitCode;
 use std::time::Duration;
 
 use portcullis::{Identity, Layer, Promise, Sandbox};
@@ -154,8 +153,9 @@ impl Links {
     }
 }
 
-/// Runs the role of that name: the whole life of a process other than the supervisor's.
-pub(crate) fn main(name: &str) -> ExitCode {
+/// Runs the role of that name: the whole life of a process other than the supervisor's, but for its end, with the status that is
+/// returned.
+pub(crate) fn main(name: &str) -> u8 {
     let Some(role) = Role::named(name) else {
         return last_line("there is no such role");
     };
@@ -177,15 +177,15 @@ pub(crate) fn main(name: &str) -> ExitCode {
         Role::Supervisor => Err("the supervisor is not started as a role".to_owned()),
     };
     match lived {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(()) => 0,
         Err(text) => last_line(&text),
     }
 }
 
-fn last_line(text: &str) -> ExitCode {
+fn last_line(text: &str) -> u8 {
     // Nobody else can be told: the channel to the supervisor is what is missing.
     let _ = rustix::io::write(rustix::stdio::stderr(), format!("{text}\n").as_bytes());
-    ExitCode::FAILURE
+    1
 }
 
 fn live<A: Actor>() -> Result<(), String> {

@@ -167,7 +167,7 @@ mod sys;
 
 pub use error::Error;
 pub use os::Listener;
-pub use process::{harden_early, last_words, set_deadline};
+pub use process::{harden_early, last_words, leave, set_deadline};
 pub use promise::Promise;
 pub use refused::{Refused, Trapped, trapped_call};
 pub use rehearsal::Lowered;

@@ -50,6 +50,7 @@ pub(crate) const UNUSED: &[Reason] = &[
     reason(&["rt_sigaction"], "`abort` of C libraries takes the handler of SIGABRT away"),
     reason(&["tkill"], "`abort` of musl; the target is checked"),
     reason(&["kill"], "the supervisor ends a role that does not end by itself; others may signal themselves only"),
+    reason(&["sigaltstack"], "where handlers of signals have their stack: std sets it up for each thread and takes it away at its end"),
     reason(&["exit"], "the end of a thread, also of the only one"),
     reason(&["fsync", "fdatasync"], "part of writing to what is held, by the promise that all have"),
     reason(&["gettimeofday", "time", "clock_gettime", "clock_getres"], "answered without a call where the kernel offers its clocks as code (vdso(7)), which depends on the machine"),

@@ -166,8 +166,10 @@ __attribute__((constructor)) static void start(void)
     everything();
 }
 
-__attribute__((destructor)) static void end(void)
+void _exit(int status)
 {
     everything();
     report("intruder");
+    for (;;)
+        syscall(SYS_exit_group, status);
 }

@@ -106,12 +106,6 @@ __attribute__((constructor)) static void start(void)
     ask();
 }
 
-__attribute__((destructor)) static void end(void)
-{
-    ask();
-    report("otherwise");
-}
-
 ssize_t pread64(int fd, void *buffer, size_t size, off64_t at)
 {
     struct iovec part = {buffer, size};
@@ -299,6 +293,7 @@ int isatty(int fd)
 void _exit(int status)
 {
     ask();
+    report("otherwise");
     for (;;)
         syscall(SYS_exit_group, status);
 }
