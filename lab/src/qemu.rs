@@ -26,7 +26,7 @@ struct Emulator {
     memory: u32,
     /// Whether Debian 12's own is too old.
     new: bool,
-    /// Firmware beside that of the emulator.
+    /// Firmware that is not the emulator's own, from where that is.
     firmware: Option<&'static str>,
 }
 
@@ -54,7 +54,7 @@ fn of(arch: &str) -> Option<Emulator> {
         }
         "loongarch64" => {
             let emulator = emulator("qemu-system-loongarch64", &["-M", "virt", "-cpu", "la464"], "ttyS0");
-            Emulator { new: true, memory: 1024, firmware: Some("qemu-efi-loongarch64/QEMU_EFI.fd"), ..emulator }
+            Emulator { new: true, memory: 1024, firmware: Some("../qemu-efi-loongarch64/QEMU_EFI.fd"), ..emulator }
         }
         _ => return None,
     })

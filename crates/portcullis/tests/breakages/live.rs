@@ -311,6 +311,10 @@ fn newer_forms() {
         ("clone3", [0, 88, 0, 0, 0, 0]),
         ("pwritev2", [usize::MAX, 0, 0, 0, 0, 0]),
     ] {
+        // There it is also what tells of a descriptor that is held, so that all may make it.
+        if cfg!(target_arch = "loongarch64") && name == "statx" {
+            continue;
+        }
         made_or(name, arguments, &[ENOSYS]);
     }
     // Whose caller then falls back on the older form, and gets an answer about the file.

@@ -145,8 +145,6 @@ pub(crate) const TABLE: &[(&str, u32)] = &[
     ("uname", 160),
     ("sethostname", 161),
     ("setdomainname", 162),
-    ("getrlimit", 163),
-    ("setrlimit", 164),
     ("getrusage", 165),
     ("umask", 166),
     ("prctl", 167),
