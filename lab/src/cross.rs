@@ -32,8 +32,12 @@ pub(crate) const DYNAMIC: &str = "+dynamic";
 pub(crate) const LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// How things are built is a part of what they are built from.
-const RECIPE: [&str; 3] =
-    [include_str!("cross.rs"), include_str!("cross/target.rs"), include_str!("cross/toolchain.rs")];
+const RECIPE: [&str; 4] = [
+    include_str!("cross.rs"),
+    include_str!("cross/dlfo.c"),
+    include_str!("cross/target.rs"),
+    include_str!("cross/toolchain.rs"),
+];
 
 /// How many builds of a target are kept: this one, and the one before, for whoever goes to and fro.
 const KEPT: usize = 2;
@@ -151,8 +155,9 @@ fn kept(place: &Place, name: &str, kind: &str, builds: &[Build], tell: &(dyn Fn(
         let toolchain = Toolchain::find(place, &target)?;
         let source = Source::read(&place.source)?;
         let lab = builds.iter().all(|build| build.workspace == "lab");
-        let [first, second, third] = RECIPE;
-        let key = source.key(lab, &[&format!("{target:?}{builds:?}"), &toolchain.version, first, second, third]);
+        let what = format!("{target:?}{builds:?}");
+        let recipe = [&[what.as_str(), &toolchain.version][..], &RECIPE].concat();
+        let key = source.key(lab, &recipe);
         let (home, family) = (place.cached("built")?, format!("{kind}{name}"));
         let finished = home.join(format!("{family}-{key}"));
         if used(&finished) {

@@ -94,8 +94,9 @@ pub(crate) fn make_root(root: &str) -> rustix::io::Result<()> {
 /// Switches the machine off. Whoever is told waits for that.
 pub(crate) fn switch_off() -> ! {
     rustix::fs::sync();
-    // Serial lines of some machines still have to send what was written.
-    std::thread::sleep(std::time::Duration::from_millis(50));
+    // Serial lines of some machines still have to send what was written, some of them after the kernel takes it for sent.
+    let _ = rustix::termios::tcdrain(rustix::stdio::stdout());
+    std::thread::sleep(std::time::Duration::from_millis(300));
     loop {
         let _ = rustix::system::reboot(RebootCommand::PowerOff);
         std::thread::sleep(std::time::Duration::from_secs(1));

@@ -107,8 +107,8 @@ fn zig(place: &Place) -> Result<PathBuf> {
 }
 
 /// A musl-gcc that can link what Rust builds to Debian's shared musl. There is no `libgcc_s` for musl in Debian, so it is
-/// a script of the linker that names the static libraries; and GCC's unwinder, built for glibc, asks for `_dl_find_object`, which
-/// may say that it knows nothing.
+/// a script of the linker that names the static libraries; and GCC's unwinder, built for glibc, asks for `_dl_find_object`, and for
+/// nothing else if that finds no object: panics could not be caught.
 fn shared_musl(place: &Place) -> Result<PathBuf> {
     if !Path::new(MUSL_GCC).exists() {
         return Err(Error::new(format!("{MUSL_GCC} is not there: apt-get install musl-tools")));
@@ -124,13 +124,15 @@ fn shared_musl(place: &Place) -> Result<PathBuf> {
         Ok(path)
     };
     put("libgcc_s.so", "GROUP ( -lgcc_eh -ldlfo -lgcc )\n")?;
-    let stub = put("dlfo.c", "int _dl_find_object(void *pc, void *out) { (void)pc; (void)out; return -1; }\n")?;
+    let stub = put("dlfo.c", include_str!("dlfo.c"))?;
     let script = put("musl-gcc", &format!("#!/bin/sh\nexec {MUSL_GCC} -L '{}' \"$@\"\n", home.display()))?;
     fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).at(&script)?;
     let (object, library) = (home.join("dlfo.o"), home.join("libdlfo.a"));
-    if !library.exists() {
+    let made_from = home.join("dlfo.made-from");
+    if fs::read_to_string(&made_from).ok().as_deref() != Some(include_str!("dlfo.c")) {
         said(Command::new(MUSL_GCC).args(["-O2", "-c", "-o"]).arg(&object).arg(&stub))?;
         said(Command::new("ar").args(["rcD"]).arg(&library).arg(&object))?;
+        fs::write(&made_from, include_str!("dlfo.c")).at(&made_from)?;
     }
     Ok(home)
 }

@@ -19,7 +19,7 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::messages::{FromRole, ToRole};
 use crate::roles::Role;
-use crate::run::crew::{Crew, Event};
+use crate::run::crew::{Crew, Event, SIGSYS};
 use crate::run::watch;
 use crate::ui::Ui;
 use ground::Ground;
@@ -328,7 +328,6 @@ fn from_outside(ground: &Ground, wanted: &Wanted<'_>, table: &mut Table) -> Resu
     }
     for attempt in wanted.ended_in_supervisor() {
         use std::os::unix::process::ExitStatusExt as _;
-        const SIGSYS: i32 = 31;
         let output = line(attempt.name)?;
         let said = String::from_utf8_lossy(&output.stdout);
         let tried = match (output.status.signal(), serde_json::from_str::<Tried>(said.trim())) {

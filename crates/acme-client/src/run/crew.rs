@@ -579,7 +579,8 @@ fn take_links(sockets: &mut Vec<(Role, Role, OwnedFd)>, role: Role) -> (Vec<Role
     mine.into_iter().map(|(_, peer, socket)| (peer, socket)).unzip()
 }
 
-const SIGSYS: i32 = 31;
+/// Its number differs: MIPS has its own.
+pub(crate) const SIGSYS: i32 = rustix::process::Signal::SYS.as_raw();
 
 /// How a process ended, in words that cannot be taken for an answer of the CA.
 fn words(role: Role, ended: Ended) -> String {

@@ -222,7 +222,9 @@ fn stdio_refuses_paths_and_sockets(_: &[String]) {
     fails(sockets::connect((Ipv4Addr::LOCALHOST, 9).into()), EACCES);
     fails(std::io::pipe(), EPERM);
     refused("openat2", [0; 6], ENOSYS);
-    refused("statx", [0; 6], ENOSYS);
+    if cfg!(not(target_arch = "loongarch64")) {
+        refused("statx", [0; 6], ENOSYS);
+    }
     refused("memfd_create", [0; 6], ENOSYS);
     refused("socketcall", [1, 0, 0, 0, 0, 0], ENOSYS);
     for number in [3000, 0x3fff_fff0] {
@@ -549,7 +551,11 @@ fn create_path(_: &[String]) {
     rustix::fs::linkat(&handle, "sub/newer", &handle, "twin", AtFlags::empty()).unwrap();
     let sub = openat(&handle, "sub", OFlags::RDONLY | OFlags::DIRECTORY).unwrap();
     rustix::fs::fsync(&sub).unwrap();
-    rustix::fs::fstat(&sub).unwrap();
+    // By its number: some C libraries ask for what is held by way of an empty path, which a filter cannot tell from others.
+    let mut stat = [0_u64; 64];
+    let held = usize::try_from(sub.as_raw_fd()).unwrap();
+    let looked = call("fstat", [held, (&raw mut stat).addr(), 0, 0, 0, 0]);
+    assert!(matches!(looked, None | Some(Ok(0))), "{looked:?}");
     rustix::fs::unlinkat(&handle, "twin", AtFlags::empty()).unwrap();
     rustix::fs::unlinkat(&handle, "sub/newer", AtFlags::empty()).unwrap();
     rustix::fs::unlinkat(&handle, "sub", AtFlags::REMOVEDIR).unwrap();
@@ -710,7 +716,10 @@ fn children(_: &[String]) {
         for everybody in [0, usize::MAX, usize::MAX - 5] {
             refused("kill", [everybody, 0, 0, 0, 0, 0], EPERM);
         }
-        fails(Command::new("/bin/true").spawn(), EPERM);
+        let refused = Command::new("/bin/true").spawn().unwrap_err().raw_os_error();
+        // glibc of MIPS wants a stack whose content can be executed, and is refused that first.
+        let stack = cfg!(all(target_arch = "mips64", target_env = "gnu")) && refused == Some(EACCES);
+        assert!(stack || refused == Some(EPERM), "{refused:?}");
     }
 }
 
