@@ -52,7 +52,7 @@ const PERHAPS: &[(Class, &str)] = &[
     (Class::AttributesHeld, "files are made with the mode they keep"),
     (Class::Time, "clocks are read without the kernel, where it lets itself be read (vDSO)"),
     (Class::Sleep, "waiting is for descriptors"),
-    (Class::SignalHandlers, "the standard library puts away the stack for handlers at the end, if it has made one"),
+    (Class::SignalHandlers, "set before the seal; C libraries touch them when they give up"),
     (Class::SignalOwn, "nobody gives up"),
     (Class::SignalOther, "nobody has to be killed"),
     (Class::Futex, "nobody waits for another thread, as there is none"),

@@ -191,7 +191,7 @@ pub(crate) fn switched_off(_: &[String]) {
     let report = sealed(sandbox);
     assert!(report.layers.iter().all(|report| report.outcome == Outcome::Skipped("switched off by option".to_owned())));
     assert!(File::open(PUBLIC).is_ok());
-    let refused = with(&[]).without(Layer::Limits).require(Layer::Limits).prepare().unwrap().seal();
+    let refused = with(&[Promise::Stdio]).without(Layer::Limits).require(Layer::Limits).prepare().unwrap().seal();
     assert!(matches!(refused, Err(Error::Required { layer: Layer::Limits, .. })));
 }
 
