@@ -16,6 +16,10 @@ use crate::place::{Kept, Place};
 /// The oldest QEMU whose machines for these architectures start a kernel of Debian.
 const NEW_ENOUGH: u32 = 9;
 
+/// What every kernel is told. Programs have the same addresses in every process: an emulator translates code by its address,
+/// which takes it more time than all else, and can do it once so.
+const BOOT: &str = "quiet loglevel=1 panic=-1 mitigations=off norandmaps random.trust_cpu=on rdinit=/init";
+
 /// How an architecture is emulated.
 #[derive(Clone, Copy, Debug)]
 struct Emulator {
@@ -105,8 +109,7 @@ impl Qemu {
                 command.arg("-bios").arg(data.join(firmware));
             }
         }
-        let quiet = "quiet loglevel=1 panic=-1 mitigations=off random.trust_cpu=on rdinit=/init";
-        command.arg("-append").arg(format!("console={console} {quiet} {append}"));
+        command.arg("-append").arg(format!("console={console} {BOOT} {append}"));
         child::logged(&mut command, log, limit)
     }
 }

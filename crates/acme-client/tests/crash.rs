@@ -55,6 +55,8 @@ impl Stage {
     /// has the new one and leaves nothing behind.
     fn assert_recovers(&self, name: &str, before: Option<u32>, cut: &str) {
         let scene = &self.scene;
+        // What was being started, or was tracing or writing, as the run was killed: a moment after it nobody is left.
+        processes::assert_unlocked(&scene.program.state().join("lock").join(name), cut);
         let after = scene.generation(name);
         assert!(after >= before, "{cut}: generation {after:?} after {before:?}");
         if after.is_some() {

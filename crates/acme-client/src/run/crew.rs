@@ -104,8 +104,8 @@ pub(crate) enum Event {
 /// How long a role may take to become sealed. RSA keys are not made before that.
 const STARTING: Duration = Duration::from_secs(30);
 
-/// How long a role may take to end when it is told to.
-const ENDING: Duration = Duration::from_secs(5);
+/// How long a role may take to end when it is told to: on a machine that is overloaded, much longer than it needs.
+const ENDING: Duration = Duration::from_secs(15);
 
 /// Descriptors that go with one message, unix(7).
 const BATCH: usize = 250;
@@ -184,7 +184,7 @@ impl Crew {
                 Event::Said(role, line) => crate::ui::said(role, &line),
                 Event::Interrupted => return Err(self.interrupted()),
                 Event::Nothing => {
-                    return Err(Error::failed("the roles do not start; is this machine overloaded?"));
+                    return Err(self.not_started());
                 }
                 event @ (Event::Gone(_) | Event::Misbehaved(_) | Event::Told(..)) => {
                     return Err(self.end_badly(event));
@@ -193,6 +193,19 @@ impl Crew {
         }
         crate::ui::lowered(lowered);
         Ok(())
+    }
+
+    /// Who has not come to its seal in all that time, and what may be the reason.
+    fn not_started(&self) -> Error {
+        let missing = self.members.iter().filter(|member| !member.sealed);
+        let roles: Vec<&str> = missing.clone().map(|member| member.role.name()).collect();
+        let reason = if missing.clone().all(|member| member.withheld.is_empty()) {
+            "is this machine overloaded? `acme-client doctor` tries each of them"
+        } else {
+            "they lack classes of system calls that were withheld from their sandbox on purpose"
+        };
+        let seconds = STARTING.as_secs();
+        Error::failed(format!("within {seconds} s these processes did not start: {}; {reason}", roles.join(", ")))
     }
 
     /// Seals the supervisor itself. From here on nothing can be opened or started.

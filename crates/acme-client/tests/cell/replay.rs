@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use syscall_policy::Class;
 
 use crate::Told;
-use crate::program::{As, copied};
+use crate::program::{As, for_everybody};
 use crate::scene::{Scene, WebServer};
 
 /// Of a program that was sealed without classes that it needs.
@@ -291,16 +291,16 @@ fn ways() -> Vec<Way> {
 }
 
 /// Where everybody can start it.
-fn copy_of_attacks() -> Result<PathBuf, String> {
-    static COPY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
-    COPY.get_or_init(|| Ok(copied(&crate::attacks()?, "acme-client-with-attacks"))).clone()
+fn attacks_for_everybody() -> Result<PathBuf, String> {
+    static PROGRAM: OnceLock<Result<PathBuf, String>> = OnceLock::new();
+    PROGRAM.get_or_init(|| Ok(for_everybody(crate::attacks()?, "acme-client-with-attacks"))).clone()
 }
 
 /// Runs the commands, and tells what is on record then. `None`: there is nothing that could be.
 fn play(way: &Way, commands: &BTreeSet<&str>, withheld: &BTreeSet<String>) -> Result<Option<Vec<Claim>>, String> {
     let mut scene = Scene::new(way.user);
     if !withheld.is_empty() {
-        scene.program.binary = copy_of_attacks()?;
+        scene.program.binary = attacks_for_everybody()?;
     }
     let options: Vec<String> = withheld.iter().map(|what| format!("--withhold={what}")).collect();
     let with = |line: &[&str]| -> Vec<String> {

@@ -1,6 +1,8 @@
 //! The processes of a run, as the kernel sees them.
 
 use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -40,6 +42,29 @@ pub(crate) fn kill_all(supervisor: u32) {
     }
     // One that was being started meanwhile ends by itself, for want of a supervisor.
     wait_until("they have ended", || processes.iter().all(Process::has_ended));
+}
+
+/// Waits until nobody has locked a file; there may be none. Who still has it after half a minute is told.
+pub(crate) fn assert_unlocked(lock: &Path, when: &str) {
+    let until = Instant::now() + Duration::from_secs(30);
+    while fs::File::open(lock).is_ok_and(|file| file.try_lock().is_err()) {
+        assert!(Instant::now() < until, "{when}: {} is still locked, by {:?}", lock.display(), holders(lock));
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// Who has a file open: number, name and state.
+fn holders(file: &Path) -> Vec<String> {
+    let file = fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
+    let mut found = Vec::new();
+    for process in fs::read_dir("/proc").expect("/proc").flatten() {
+        let descriptors = fs::read_dir(process.path().join("fd")).into_iter().flatten().flatten();
+        if descriptors.filter_map(|one| fs::read_link(one.path()).ok()).any(|to| to == file) {
+            let line = fs::read_to_string(process.path().join("stat")).unwrap_or_default();
+            found.push(line.split(' ').take(4).collect::<Vec<_>>().join(" "));
+        }
+    }
+    found
 }
 
 /// Sends a signal to a process that may be gone.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use crate::program::{As, Program, Ran, binary};
+use crate::program::{As, Program, Ran, shared_directory};
 use crate::scene::Scene;
 
 /// What a compiler is told, so that its libraries are of the program's kind: that of a 64-bit machine runs 32-bit programs.
@@ -130,7 +130,7 @@ fn preload(name: &str) -> &'static str {
 
 fn build(name: &str) -> PathBuf {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/whole/preload");
-    let library = binary().with_file_name(format!("{name}.so"));
+    let library = shared_directory().join(format!("{name}.so"));
     let compiler = std::env::var_os("CC").unwrap_or_else(|| "cc".into());
     let mut command = Command::new(&compiler);
     command.args(MACHINE);

@@ -162,24 +162,35 @@ pub(crate) fn built() -> PathBuf {
     std::env::var_os("ACME_TEST_PROGRAM").map_or_else(|| env!("CARGO_BIN_EXE_acme-client").into(), PathBuf::from)
 }
 
-/// A copy of the program where everybody can start it, for the directory it is built in may be private.
+/// The program where everybody can start it.
 pub(crate) fn binary() -> &'static Path {
-    static COPY: OnceLock<PathBuf> = OnceLock::new();
-    COPY.get_or_init(|| {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    PROGRAM.get_or_init(|| {
         remove_stale_copies();
-        copied(&built(), "acme-client")
+        for_everybody(built(), "acme-client")
     })
 }
 
-/// A copy of a program where everybody can start it.
-pub(crate) fn copied(program: &Path, name: &str) -> PathBuf {
+/// A program where everybody can start it: as it is, or a copy, for the directory it is built in may be private.
+///
+/// Copies are made only where they have to be: to an emulator each is another program, to be translated from the start.
+pub(crate) fn for_everybody(program: PathBuf, name: &str) -> PathBuf {
+    let open = |path: &Path| fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o005 == 0o005);
+    if program.is_absolute() && program.ancestors().all(open) {
+        return program;
+    }
+    let copy = shared_directory().join(name);
+    fs::copy(&program, &copy).expect("copied");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
+    copy
+}
+
+/// A directory for what everybody has to be able to read.
+pub(crate) fn shared_directory() -> PathBuf {
     let path = std::env::temp_dir().join(format!("acme-client-test-{}", std::process::id()));
     fs::create_dir_all(&path).expect("made");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a mode");
-    let copy = path.join(name);
-    fs::copy(program, &copy).expect("copied");
-    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("a mode");
-    copy
+    path
 }
 
 /// Nobody is there to remove the copy when tests end, so the next ones do.
