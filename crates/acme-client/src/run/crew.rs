@@ -73,6 +73,21 @@ struct Member {
     mute: bool,
 }
 
+/// A role that was told to end.
+struct Leaving {
+    role: Role,
+    process: Process,
+    listening: Option<Listening>,
+    mute: bool,
+}
+
+impl From<Member> for Leaving {
+    fn from(member: Member) -> Self {
+        let Member { role, running, listening, mute, .. } = member;
+        Self { role, process: running.hang_up(), listening, mute }
+    }
+}
+
 /// A role's refused calls.
 #[derive(Debug)]
 struct Listening {
@@ -106,6 +121,11 @@ const STARTING: Duration = Duration::from_secs(30);
 
 /// How long a role may take to end when it is told to: on a machine that is overloaded, much longer than it needs.
 const ENDING: Duration = Duration::from_secs(15);
+
+/// How long is waited between looks at who has ended: at first as long as the kernel needs, then as long as a person does not
+/// notice.
+const SHORTEST: Duration = Duration::from_micros(100);
+const LONGEST: Duration = Duration::from_millis(20);
 
 /// Descriptors that go with one message, unix(7).
 const BATCH: usize = 250;
@@ -422,21 +442,22 @@ impl Crew {
 
     /// Closes every channel and waits for the processes to end.
     fn hang_up(&mut self) -> Vec<(Role, Option<Ended>)> {
-        let mut leaving: Vec<(Role, Process, Option<Listening>)> =
-            self.members.drain(..).map(|member| (member.role, member.running.hang_up(), member.listening)).collect();
+        let mut leaving: Vec<Leaving> = self.members.drain(..).map(Leaving::from).collect();
         let until = Instant::now() + ENDING;
+        let mut pause = SHORTEST;
         let mut ended = Vec::new();
-        while !leaving.is_empty() {
-            leaving.retain_mut(|(role, process, listening)| {
+        loop {
+            leaving.retain_mut(|Leaving { role, process, listening, mute }| {
                 // Asked before it is heard: who has ended by now has said everything.
                 let how = process.ended();
                 // What C libraries do at the end may be refused as well.
                 while answer(*role, listening, &mut self.records, self.verbose) {}
-                while let Ok(Some(lines)) = process.mouth.listen() {
-                    if lines.is_empty() {
-                        break;
+                while !*mute {
+                    match process.mouth.listen() {
+                        Ok(Some(lines)) if lines.is_empty() => break,
+                        Ok(Some(lines)) => lines.iter().for_each(|line| crate::ui::said(*role, line)),
+                        Ok(None) | Err(_) => *mute = true,
                     }
-                    lines.iter().for_each(|line| crate::ui::said(*role, line));
                 }
                 match how {
                     Ok(None) if Instant::now() < until => true,
@@ -452,14 +473,19 @@ impl Crew {
                     }
                 }
             });
-            if !leaving.is_empty() {
-                let mut waiting: Vec<BorrowedFd<'_>> =
-                    leaving.iter().map(|(_, process, _)| process.mouth.as_fd()).collect();
-                let listening = leaving.iter().filter_map(|(_, _, listening)| listening.as_ref());
-                waiting.extend(listening.map(|listening| listening.listener.as_fd()));
-                // A closed mouth is readable at once, so this is also how an end is noticed soon.
-                let _ = privsep::wait_readable(&waiting, Some(Duration::from_millis(1)));
+            if leaving.is_empty() {
+                break;
             }
+            // Who ends falls silent first, which is how it is noticed at once. From there to its end it takes the kernel a
+            // moment, or longer if somebody traces it, who must not be kept busy with this process: a closed pipe is
+            // readable for ever.
+            let mut waiting: Vec<BorrowedFd<'_>> = Vec::new();
+            for one in leaving.iter().filter(|one| !one.mute) {
+                waiting.push(one.process.mouth.as_fd());
+                waiting.extend(one.listening.as_ref().map(|listening| listening.listener.as_fd()));
+            }
+            let _ = privsep::wait_readable(&waiting, Some(pause));
+            pause = (pause * 2).min(LONGEST);
         }
         self.records.finish();
         ended
