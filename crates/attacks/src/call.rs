@@ -41,6 +41,16 @@ pub(crate) fn call(name: &str, arguments: &[usize]) -> Called {
     Some(number_called(usize::try_from(number).ok()?, arguments))
 }
 
+/// `mmap(2)`, by whichever name the architecture has it. glibc's and the kernel's way on s390 is by a pointer to the arguments,
+/// which musl's syscall(2) hides.
+pub(crate) fn map_memory(arguments: &[usize; 6]) -> Called {
+    if cfg!(all(target_arch = "s390x", not(target_env = "musl"))) {
+        call("mmap", &[at(arguments)])
+    } else {
+        either(&["mmap2", "mmap"], arguments)
+    }
+}
+
 /// Makes the first of these calls that the architecture has: older ones have other names.
 pub(crate) fn either(names: &[&str], arguments: &[usize]) -> Called {
     names.iter().find_map(|name| call(name, arguments))

@@ -7,8 +7,8 @@ use libc::{
 };
 
 use crate::call::{
-    PAGE, at, at_mut, c_path, call, directories, either, got, got_descriptor, int, open_at, open_beneath, path_call,
-    read, two_paths,
+    PAGE, at, at_mut, c_path, call, directories, either, got, got_descriptor, int, map_memory, open_at, open_beneath,
+    path_call, read, two_paths,
 };
 use crate::{Attempt, Got, Target};
 
@@ -141,7 +141,7 @@ pub(crate) const ALL: &[Attempt] = &[
         let mut buffer = [0_u8; 16];
         got(call("read", &[file, at_mut(&mut buffer), buffer.len()]))
     })).only(has_paths),
-    Attempt::refused("map-own-file", "to read by mapping", &[EACCES], |_| with_file(|_, file| got(either(&["mmap2", "mmap"], &[0, PAGE, 1, 1, file, 0])))).only(has_paths),
+    Attempt::refused("map-own-file", "to read by mapping", &[EACCES], |_| with_file(|_, file| got(map_memory(&[0, PAGE, 1, 1, file, 0])))).only(has_paths),
     Attempt::refused("device-mode", "access mode 3, a leftover for device drivers", &[EACCES], |_| with_file(|d, _| open_beneath(d, "attack-own", 3))).only(has_paths),
     Attempt::refused("huge-file", "the disk to be full, by one large file", &[EFBIG], |_| with_file(|_, file| {
         let far: i32 = 1 << 30;

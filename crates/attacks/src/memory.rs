@@ -2,7 +2,7 @@
 
 use libc::{EACCES, EINVAL, ENOSYS, EPERM};
 
-use crate::call::{HERE, PAGE, at, call, either, got, got_descriptor, int, open_at};
+use crate::call::{HERE, PAGE, at, call, got, got_descriptor, int, map_memory, open_at};
 use crate::{Attempt, Got};
 
 const READ: usize = 1;
@@ -10,19 +10,11 @@ const WRITE: usize = 2;
 const EXECUTE: usize = 4;
 const PRIVATE_ANONYMOUS: usize = int(libc::MAP_PRIVATE | libc::MAP_ANONYMOUS);
 
-/// Whether `mmap` takes a pointer to its arguments. musl's syscall(2) hides that.
-const BY_POINTER: bool = cfg!(all(target_arch = "s390x", not(target_env = "musl")));
-
 /// Where s390 hides the arguments of `mmap` from filters there is the kernel's own setting, which lets executable memory
 /// pass that was never writable.
 fn map(protection: usize) -> Got {
     let no_descriptor = int(-1);
-    let mapped = if BY_POINTER {
-        let arguments = [0, PAGE, protection, PRIVATE_ANONYMOUS, no_descriptor, 0];
-        call("mmap", &[at(&arguments)])
-    } else {
-        either(&["mmap2", "mmap"], &[0, PAGE, protection, PRIVATE_ANONYMOUS, no_descriptor, 0])
-    };
+    let mapped = map_memory(&[0, PAGE, protection, PRIVATE_ANONYMOUS, no_descriptor, 0]);
     if let Some(Ok(address)) = mapped {
         let _ = call("munmap", &[address, PAGE]);
     }
@@ -32,12 +24,7 @@ fn map(protection: usize) -> Got {
 /// With a page to read and write, which is given back.
 fn with_page(how: impl FnOnce(usize) -> Got) -> Got {
     let no_descriptor = int(-1);
-    let mapped = if BY_POINTER {
-        let arguments = [0, PAGE, READ | WRITE, PRIVATE_ANONYMOUS, no_descriptor, 0];
-        call("mmap", &[at(&arguments)])
-    } else {
-        either(&["mmap2", "mmap"], &[0, PAGE, READ | WRITE, PRIVATE_ANONYMOUS, no_descriptor, 0])
-    };
+    let mapped = map_memory(&[0, PAGE, READ | WRITE, PRIVATE_ANONYMOUS, no_descriptor, 0]);
     match mapped {
         Some(Ok(address)) => {
             let got = how(address);
@@ -62,7 +49,7 @@ pub(crate) const ALL: &[Attempt] = &[
     Attempt::refused("no-random-addresses", "programs at known addresses", &[EPERM], |_| got(call("personality", &[0x0004_0000]))),
     Attempt::refused("map-program", "another program's code in its memory", &[EACCES, libc::ENOENT], |_| match open_at(HERE, std::path::Path::new("/bin/sh"), libc::O_RDONLY, 0) {
         Some(Ok(file)) => {
-            let mapped = either(&["mmap2", "mmap"], &[0, PAGE, READ | EXECUTE, int(libc::MAP_PRIVATE), file, 0]);
+            let mapped = map_memory(&[0, PAGE, READ | EXECUTE, int(libc::MAP_PRIVATE), file, 0]);
             let _ = call("close", &[file]);
             got(mapped)
         }
@@ -87,7 +74,7 @@ pub(crate) const ALL: &[Attempt] = &[
         // Asked for, never touched.
         let much = 1_usize << (usize::BITS / 2 + 4);
         let flags = PRIVATE_ANONYMOUS | int(libc::MAP_NORESERVE);
-        let mapped = either(&["mmap2", "mmap"], &[0, much, READ | WRITE, flags, int(-1), 0]);
+        let mapped = map_memory(&[0, much, READ | WRITE, flags, int(-1), 0]);
         if let Some(Ok(address)) = mapped {
             let _ = call("munmap", &[address, much]);
         }
