@@ -26,7 +26,10 @@ fn attempt(input: &mut Unstructured<'_>) -> Result<()> {
         world.ca.instead.push_back((path, instead));
     }
     let done = world.register().and_then(|_| {
-        world.run(&mut Issue::new(IssueConfig { names: names(&["a.example", "*.b.example"]), resume: None }))?;
+        world.run(&mut Issue::new(IssueConfig {
+            names: names(&["a.example", "*.b.example"]),
+            ..IssueConfig::default()
+        }))?;
         world.run(&mut Revoke::new(RevokeConfig { certificate: vec![0x30, 0], reason: None }))
     });
     if let Err(error) = done {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use acme::{
-    DnsName, Nonce, Payload, Problem, Publication, RevocationReason, Thumbprint, ToSign, Token, Url, retry_after,
+    Identifier, Nonce, Payload, Problem, Publication, RevocationReason, Thumbprint, ToSign, Token, Url, retry_after,
 };
 use libfuzzer_sys::fuzz_target;
 
@@ -14,9 +14,10 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(Url::parse(url.as_str()).as_ref(), Ok(&url));
         assert_eq!(format!("https://{}{}", url.authority(), url.path_and_query()), url.as_str());
     }
-    if let Ok(name) = DnsName::parse(&text) {
-        assert_eq!(DnsName::parse(name.as_str()).as_ref(), Ok(&name));
-        assert!(!name.as_str().contains(['/', ':', '_', ' ']) && !name.as_str().contains(".."));
+    if let Ok(name) = Identifier::parse(&text) {
+        assert_eq!(Identifier::parse(&name.to_string()).as_ref(), Ok(&name));
+        assert!(matches!(name, Identifier::Ip(_)) || !name.to_string().contains([':', '_']));
+        assert!(!name.to_string().contains(['/', ' ', '%', '[']) && !name.to_string().contains(".."));
     }
     if let Ok(token) = Token::parse(&text) {
         assert!(!token.as_str().contains(['/', '.', '\0']));

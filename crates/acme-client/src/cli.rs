@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use acme::{RevocationReason, Url};
+use acme::{ProfileName, RevocationReason, Url};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use syscall_policy::Arch;
 
@@ -122,6 +122,12 @@ pub(crate) struct Issue {
     /// Keep the key on renewal
     #[arg(long)]
     pub(crate) reuse_key: bool,
+    /// Ask for this profile of the CA's; without it there is no certificate
+    #[arg(long, value_name = "PROFILE", conflicts_with = "preferred_profile")]
+    pub(crate) required_profile: Option<ProfileName>,
+    /// Ask for this profile of the CA's, if the CA has it
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) preferred_profile: Option<ProfileName>,
     /// Run this program after each renewal (an absolute path; may be given several times)
     #[arg(long, value_name = "PROGRAM")]
     pub(crate) hook: Vec<String>,

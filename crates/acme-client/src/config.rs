@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use acme::{DnsName, Url};
+use acme::{Identifier, Profile, ProfileName, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::crypto::key::KeyType;
@@ -48,13 +48,16 @@ pub(crate) struct Definition {
     /// What it is called, and its directory.
     pub(crate) name: String,
     /// The names it is for.
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     /// How the names are proven.
     pub(crate) method: Method,
     /// The kind of its key.
     pub(crate) key_type: KeyType,
     /// Whether renewal keeps the key.
     pub(crate) reuse_key: bool,
+    /// The CA's profile that it is to be of.
+    #[serde(default)]
+    pub(crate) profile: Option<Profile>,
     /// Commands to run after a new generation is in place, each a program and its arguments.
     pub(crate) hooks: Vec<Vec<String>>,
 }
@@ -104,7 +107,7 @@ struct SandboxTable {
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 struct CertificateTable {
     name: Option<String>,
-    names: Vec<DnsName>,
+    names: Vec<Identifier>,
     webroot: Option<PathBuf>,
     #[serde(default)]
     standalone: bool,
@@ -113,6 +116,8 @@ struct CertificateTable {
     key_type: KeyType,
     #[serde(default)]
     reuse_key: bool,
+    required_profile: Option<ProfileName>,
+    preferred_profile: Option<ProfileName>,
     #[serde(default)]
     hooks: Vec<Vec<String>>,
 }
@@ -232,12 +237,20 @@ impl CertificateTable {
                 ));
             }
         };
+        let profile = match (self.required_profile, self.preferred_profile) {
+            (Some(_), Some(_)) => {
+                return Err(format!("certificate {name}: required-profile and preferred-profile exclude each other"));
+            }
+            (Some(required), None) => Some(Profile::Required(required)),
+            (None, preferred) => preferred.map(Profile::Preferred),
+        };
         let definition = Definition {
             name,
             names: self.names,
             method,
             key_type: self.key_type,
             reuse_key: self.reuse_key,
+            profile,
             hooks: self.hooks,
         };
         definition.check()?;
@@ -283,9 +296,13 @@ impl Definition {
     }
 }
 
-/// The directory name of a certificate that is called after a name.
-pub(crate) fn directory_name(name: &DnsName) -> String {
-    name.as_str().replacen("*.", "_wildcard.", 1)
+/// The directory name of a certificate that is called after a name. Colons separate paths in too many places to stand in one;
+/// no other name has an underscore.
+pub(crate) fn directory_name(name: &Identifier) -> String {
+    match name {
+        Identifier::Dns(name) => name.as_str().replacen("*.", "_wildcard.", 1),
+        Identifier::Ip(address) => address.to_string().replace(':', "_"),
+    }
 }
 
 /// A certificate's name is the name of a directory, and of nothing else.

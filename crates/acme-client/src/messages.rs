@@ -3,7 +3,7 @@
 //! Two types for each channel, one for each direction. Names, URLs and tokens are types that check themselves when they
 //! are read, so that a message of the right form has the right content too.
 
-use acme::{DnsName, ToSign, Token, Url};
+use acme::{Identifier, ToSign, Token, Url};
 use portcullis::{Promise, Report};
 use privsep::Message;
 use serde::{Deserialize, Serialize};
@@ -367,9 +367,9 @@ pub(crate) enum ToChallenge {
     /// Can the names of this certificate be answered for? Asked before the CA is asked anything.
     Ready(JobId),
     /// Answer for this name of this certificate when asked for the token.
-    Publish(JobId, DnsName, Token),
+    Publish(JobId, Identifier, Token),
     /// Stop answering.
-    Withdraw(JobId, DnsName, Token),
+    Withdraw(JobId, Identifier, Token),
 }
 
 /// From challenge to net.

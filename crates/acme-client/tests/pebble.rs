@@ -94,6 +94,22 @@ fn names_that_have_an_ipv6_address_only() {
 
 #[test]
 #[ignore = "needs Pebble: .ci/run installs and starts it"]
+fn addresses_beside_names() {
+    for user in As::all() {
+        let scene = Scene::new(pebble(), user);
+        let (name, address) = (scene.name("addressed"), scene.ip());
+        scene.succeed(&["issue", &name, &address, "--listen", &scene.address()]);
+        scene.assert_good(&name, &[&name, &address]);
+        scene.succeed(&["issue", "[::1]", "--name", "six", "--listen", &format!("[::1]:{}", scene.pebble.http_port)]);
+        scene.assert_good("six", &["::1"]);
+        scene.succeed(&["renew", &name, "--force"]);
+        assert_eq!(scene.generation(&name), Some(2));
+        scene.assert_tidy();
+    }
+}
+
+#[test]
+#[ignore = "needs Pebble: .ci/run installs and starts it"]
 fn a_socket_that_is_passed_in() {
     // As systemd does it: the socket is descriptor 3, and the process that LISTEN_PID names is the one that is meant.
     const SCRIPT: &str = "exec 3<&0 </dev/null; LISTEN_FDS=1 LISTEN_PID=$$; export LISTEN_FDS LISTEN_PID; exec \"$@\"";
@@ -134,6 +150,33 @@ fn every_kind_of_key() {
             ]);
             assert!(text.contains(shown), "{kind}: {text}");
         }
+    }
+}
+
+#[test]
+#[ignore = "needs Pebble: .ci/run installs and starts it"]
+fn profiles() {
+    for user in As::all() {
+        let scene = Scene::new(pebble(), user);
+        let name = scene.name("profiled");
+        let issue = ["issue", &name, "--listen", &scene.address()];
+        let with = |options: &[&'static str]| issue.iter().chain(options).copied().collect::<Vec<_>>();
+        let days_left = || {
+            let ran = scene.succeed(&["--json", "status"]);
+            let status: serde_json::Value = serde_json::from_str(&ran.stdout).expect("JSON");
+            status["certificates"][0]["days-left"].as_i64().expect("a number")
+        };
+        let ran = scene.succeed(&with(&["--preferred-profile", "none"]));
+        assert!(ran.stderr.contains("does not have the profile none"), "{ran:?}");
+        assert!(days_left() > 80);
+        let words = "does not have the profile none; it has default, shortlived";
+        scene.fail(&with(&["--required-profile", "none", "--force"]), words);
+        let ran = scene.succeed(&with(&["--required-profile", "shortlived"]));
+        assert!(ran.stdout.contains("its profile was changed"), "{ran:?}");
+        scene.assert_good(&name, &[&name]);
+        assert!(days_left() < 7);
+        scene.succeed(&["renew", "--force"]);
+        assert!(days_left() < 7, "it is remembered");
     }
 }
 

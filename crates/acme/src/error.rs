@@ -6,8 +6,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::time::Duration;
 
-use crate::name::DnsName;
+use crate::identifier::Identifier;
 use crate::problem::{Problem, ProblemType};
+use crate::profile::ProfileName;
 use crate::text::Words;
 
 /// Why a task failed, and at what.
@@ -18,7 +19,7 @@ pub struct Error {
     /// What was being done.
     pub stage: Stage,
     /// The name it is about, if it is about one only.
-    pub name: Option<DnsName>,
+    pub name: Option<Identifier>,
 }
 
 impl Error {
@@ -65,7 +66,7 @@ pub enum Stage {
     /// (Issue) Reading what has to be proven.
     Authorizations,
     /// (Issue) From the publication of the answer until the CA has seen it.
-    Validating(DnsName),
+    Validating(Identifier),
     /// (Issue) The same, of several names.
     Validations,
     /// (Issue) Making the certificate request and sending it.
@@ -76,12 +77,14 @@ pub enum Stage {
     Downloading,
     /// (Revoke)
     Revoking,
+    /// (FetchRenewalInfo)
+    RenewalInfo,
     /// Nothing is left to do.
     Finished,
 }
 
 impl Stage {
-    const fn name(&self) -> Option<&DnsName> {
+    const fn name(&self) -> Option<&Identifier> {
         match self {
             Self::Validating(name) => Some(name),
             _ => None,
@@ -103,6 +106,7 @@ impl fmt::Display for Stage {
             Self::Issuing => "waiting for the certificate",
             Self::Downloading => "downloading the certificate",
             Self::Revoking => "revoking the certificate",
+            Self::RenewalInfo => "asking when to renew",
             Self::Finished => "finishing",
         })
     }
@@ -180,6 +184,13 @@ pub enum ErrorKind {
     },
     /// The directory does not offer this.
     NotOffered(&'static str),
+    /// The CA does not have the profile.
+    NoProfile {
+        /// The one that is required.
+        profile: ProfileName,
+        /// Those that it has.
+        offered: Vec<String>,
+    },
     /// No account is known: one has to be registered before.
     NoAccount,
     /// The CA does not know the account, or does not allow it to do this (any longer).
@@ -194,7 +205,7 @@ pub enum ErrorKind {
     /// None of the ways to prove control of a name can be gone.
     NoChallenge {
         /// Of which name.
-        name: DnsName,
+        name: Identifier,
         /// The types that are offered.
         offered: Vec<String>,
     },
@@ -208,7 +219,7 @@ pub enum ErrorKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
     /// Which.
-    pub name: DnsName,
+    pub name: Identifier,
     /// The state of its authorization, or of the challenge.
     pub status: &'static str,
     /// What the CA says.
@@ -229,7 +240,7 @@ pub enum Advice {
 }
 
 impl ErrorKind {
-    fn name(&self) -> Option<&DnsName> {
+    fn name(&self) -> Option<&Identifier> {
         match self {
             Self::NoChallenge { name, .. } => Some(name),
             _ => None,
@@ -249,6 +260,7 @@ impl ErrorKind {
             | Self::Refused(_)
             | Self::TermsNotAgreed { .. }
             | Self::NoChallenge { .. }
+            | Self::NoProfile { .. }
             | Self::Validation(_) => Advice::AskUser,
             Self::OrderInvalid(Some(problem)) => problem_advice(&problem.kind),
             Self::OrderInvalid(None) => Advice::Retry,
@@ -306,6 +318,7 @@ impl fmt::Display for ErrorKind {
                  used, the configuration has to allow it"
             ),
             Self::NotOffered(what) => write!(f, "the CA does not offer {what}"),
+            Self::NoProfile { profile, offered } => no_profile(f, profile, offered),
             Self::NoAccount => f.write_str("there is no account yet; it has to be registered first"),
             Self::Account(problem) => {
                 write!(f, "the account cannot be used: {problem}; it may have to be registered anew")
@@ -352,7 +365,14 @@ fn http(f: &mut fmt::Formatter<'_>, status: u16, body: &str) -> fmt::Result {
     if body.is_empty() { Ok(()) } else { write!(f, ": {body}") }
 }
 
-fn no_challenge(f: &mut fmt::Formatter<'_>, name: &DnsName, offered: &[String]) -> fmt::Result {
+fn no_profile(f: &mut fmt::Formatter<'_>, profile: &ProfileName, offered: &[String]) -> fmt::Result {
+    match offered {
+        [] => write!(f, "the CA has no profiles, so not {profile} either"),
+        offered => write!(f, "the CA does not have the profile {profile}; it has {}", offered.join(", ")),
+    }
+}
+
+fn no_challenge(f: &mut fmt::Formatter<'_>, name: &Identifier, offered: &[String]) -> fmt::Result {
     write!(f, "control of {name} cannot be proven by http-01, the only way set up; the CA offers ")?;
     if offered.is_empty() {
         return f.write_str("no way at all");

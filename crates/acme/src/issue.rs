@@ -8,11 +8,13 @@ use core::time::Duration;
 use crate::certificate;
 use crate::error::{ErrorKind, Stage};
 use crate::exchange::Ask;
+use crate::identifier::Identifier;
 use crate::json::{self, checked_url};
-use crate::name::DnsName;
-use crate::objects::{Authorization, Challenge, Order, OrderStatus};
+use crate::objects::{Authorization, Challenge, Meta, Order, OrderStatus};
 use crate::payload::{Payload, Signer};
 use crate::problem::ProblemType;
+use crate::profile::{Profile, ProfileName};
+use crate::renewal_info::CertId;
 use crate::revoke::account_trouble;
 use crate::run::{Flow, Next, Runner, task};
 use crate::session::{Now, Reply, Session};
@@ -21,13 +23,18 @@ use crate::url::Url;
 use crate::validate::{Backoff, Do, FINAL_POLL, Unusable, Validations};
 
 /// What [`Issue`] has to know.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IssueConfig {
     /// The names of the certificate; at least one.
-    pub names: Vec<DnsName>,
+    pub names: Vec<Identifier>,
     /// The order of a run that did not end, if there is one. It is taken up if it is still there, has not failed and is
     /// for the same names; otherwise there will be a new one.
     pub resume: Option<Url>,
+    /// The profile that it is to be of (draft-ietf-acme-profiles).
+    pub profile: Option<Profile>,
+    /// The certificate in whose place it is (RFC 9773 section 5): one from this CA, which has told when to renew it. If the CA
+    /// does not like it, the order is placed without.
+    pub replaces: Option<CertId>,
 }
 
 /// Gets a certificate: from a new order, or one that an earlier run began, to the chain.
@@ -38,7 +45,7 @@ impl Issue {
     /// Nothing is done before the first poll. Names that are given twice are asked for once.
     #[must_use]
     pub fn new(config: IssueConfig) -> Self {
-        let mut names: Vec<DnsName> = Vec::with_capacity(config.names.len());
+        let mut names: Vec<Identifier> = Vec::with_capacity(config.names.len());
         for name in config.names {
             if !names.contains(&name) {
                 names.push(name);
@@ -47,6 +54,9 @@ impl Issue {
         Self(Runner::new(IssueFlow {
             names,
             resume: config.resume,
+            profile: config.profile,
+            profile_missing: None,
+            replaces: config.replaces,
             step: Step::Start,
             asked: Asked::Nothing,
             order: None,
@@ -62,8 +72,11 @@ task!(Issue);
 
 #[derive(Debug)]
 struct IssueFlow {
-    names: Vec<DnsName>,
+    names: Vec<Identifier>,
     resume: Option<Url>,
+    profile: Option<Profile>,
+    profile_missing: Option<ProfileName>,
+    replaces: Option<CertId>,
     step: Step,
     asked: Asked,
     order: Option<Placed>,
@@ -224,9 +237,50 @@ impl IssueFlow {
                 self.read(session, ORDER, url, Asked::OldOrder)
             }
             None => {
-                let url = session.need_directory()?.new_order.clone();
-                self.post(session, ORDER, url, Payload::NewOrder { names: self.names.clone() }, Asked::NewOrder)
+                let directory = session.need_directory()?;
+                self.choose_profile(&directory.meta)?;
+                let payload = Payload::NewOrder {
+                    names: self.names.clone(),
+                    profile: self.profile.as_ref().map(|profile| profile.name().clone()),
+                    replaces: self.replaces.clone().filter(|_| directory.renewal_info.is_some()),
+                };
+                self.post(session, ORDER, directory.new_order.clone(), payload, Asked::NewOrder)
             }
+        }
+    }
+
+    /// An order names no profile that the CA does not list: it would have to refuse it.
+    fn choose_profile(&mut self, meta: &Meta) -> Result<(), ErrorKind> {
+        match self.profile.take_if(|wanted| !meta.profiles.iter().any(|(name, _)| name == wanted.name().as_str())) {
+            Some(Profile::Required(profile)) => {
+                let offered = meta.profiles.iter().map(|(name, _)| name.clone()).collect();
+                Err(ErrorKind::NoProfile { profile, offered })
+            }
+            Some(Profile::Preferred(profile)) => {
+                self.profile_missing = Some(profile);
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Leaves out of the order what the CA may have refused it for, and what a certificate can be had without. Whether there was
+    /// such a thing.
+    fn give_way(&mut self, problem: &ProblemType) -> bool {
+        match problem {
+            ProblemType::InvalidProfile => match self.profile.take_if(|profile| !profile.is_required()) {
+                Some(profile) => {
+                    self.profile_missing = Some(profile.name().clone());
+                    true
+                }
+                None => false,
+            },
+            // CAs do not agree on what they say about a certificate that is not theirs, not of this account or replaced already.
+            ProblemType::AlreadyReplaced
+            | ProblemType::Malformed
+            | ProblemType::Unauthorized
+            | ProblemType::Unknown(_) => self.replaces.take().is_some(),
+            _ => false,
         }
     }
 
@@ -383,7 +437,12 @@ impl IssueFlow {
     fn downloaded(&mut self, session: &Session, reply: &Reply) -> Result<(), ErrorKind> {
         let (chain_pem, alternates) = certificate::read(session, reply)?;
         let order = self.placed()?.url.clone();
-        self.step = Step::Finish(Outcome::Issued { chain_pem, order, alternates });
+        self.step = Step::Finish(Outcome::Issued {
+            chain_pem,
+            order,
+            alternates,
+            profile_missing: self.profile_missing.clone(),
+        });
         Ok(())
     }
 }
@@ -416,6 +475,7 @@ impl IssueFlow {
                 self.resume = None;
                 Ok(())
             }
+            (Asked::NewOrder, ErrorKind::Problem { problem, .. }) if self.give_way(&problem.kind) => Ok(()),
             (Asked::NewOrder, ErrorKind::Problem { problem, .. }) if problem.kind == ProblemType::Unauthorized => {
                 Err(ErrorKind::Account(problem))
             }

@@ -5,7 +5,7 @@
 //! if need be, runs in a test without waiting, and the process that parses what a server sends needs to hold nothing.
 //!
 //! Any number of tasks share one [`Session`]: [`Register`] finds or creates the account, [`Issue`] gets a certificate,
-//! [`Revoke`] revokes one. All are driven in the same way:
+//! [`Revoke`] revokes one, [`FetchRenewalInfo`] asks when to renew one. All are driven in the same way:
 //!
 //! ```
 //! use acme::{Action, Error, Now, Outcome, Reply, Request, Session, Task, ToSign};
@@ -59,6 +59,7 @@ mod base64url;
 mod certificate;
 mod error;
 mod exchange;
+mod identifier;
 mod issue;
 mod json;
 pub mod jws;
@@ -68,7 +69,9 @@ mod objects;
 mod payload;
 mod pem;
 mod problem;
+mod profile;
 mod register;
+mod renewal_info;
 pub mod retry_after;
 mod revoke;
 mod run;
@@ -80,6 +83,7 @@ mod url;
 mod validate;
 
 pub use error::{Advice, Error, ErrorKind, Failure, Stage};
+pub use identifier::Identifier;
 pub use issue::{Issue, IssueConfig};
 pub use name::DnsName;
 pub use objects::{
@@ -87,7 +91,9 @@ pub use objects::{
 };
 pub use payload::{Payload, RevocationReason, Signer, ToSign};
 pub use problem::{Problem, ProblemType, Subproblem};
+pub use profile::{Profile, ProfileName};
 pub use register::{Register, RegisterConfig};
+pub use renewal_info::{CertId, FetchRenewalInfo, FetchRenewalInfoConfig, RenewalInfo};
 pub use revoke::{Revoke, RevokeConfig};
 pub use session::{Limits, Now, Reply, Session, SessionConfig};
 pub use task::{Action, Method, Outcome, Publication, Request, Task};

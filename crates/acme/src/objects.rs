@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::error::ErrorKind;
+use crate::identifier::Identifier;
 use crate::json::{self, Object};
 use crate::name::DnsName;
 use crate::problem::Problem;
@@ -106,7 +107,7 @@ pub struct Order {
     /// How far it is.
     pub status: OrderStatus,
     /// The names it is for, if it says so.
-    pub names: Option<Vec<DnsName>>,
+    pub names: Option<Vec<Identifier>>,
     /// One for each name, if it says so.
     pub authorizations: Vec<Url>,
     /// Where to finalize it.
@@ -142,7 +143,7 @@ impl Order {
     }
 
     /// Whether it is for these names, in any order, as far as it says.
-    pub(crate) fn is_for(&self, names: &[DnsName]) -> bool {
+    pub(crate) fn is_for(&self, names: &[Identifier]) -> bool {
         self.names.as_ref().is_none_or(|own| {
             own.iter().all(|name| names.contains(name)) && names.iter().all(|name| own.contains(name))
         })
@@ -183,7 +184,7 @@ impl AuthorizationStatus {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Authorization {
     /// The name, with `*.` if it is the one for the wildcard.
-    pub name: DnsName,
+    pub name: Identifier,
     /// How far it is.
     pub status: AuthorizationStatus,
     /// The ways to prove it that are known here.
@@ -303,13 +304,15 @@ impl Challenge {
     }
 }
 
-fn identifier(owner: &Object<'_>, value: &Value) -> Result<DnsName, ErrorKind> {
+fn identifier(owner: &Object<'_>, value: &Value) -> Result<Identifier, ErrorKind> {
     let (kind, text) = (value.get("type").and_then(Value::as_str), value.get("value").and_then(Value::as_str));
     match (kind, text) {
-        (Some("dns"), Some(text)) => {
-            DnsName::parse(text).map_err(|error| owner.malformed(&alloc::format!("it is for the name {error}")))
-        }
-        _ => Err(owner.malformed("it is for something that is not a DNS name")),
+        (Some("dns"), Some(text)) => DnsName::parse(text)
+            .map(Identifier::Dns)
+            .map_err(|error| owner.malformed(&alloc::format!("it is for the name {error}"))),
+        (Some("ip"), Some(text)) => Identifier::parse_ip(text)
+            .ok_or_else(|| owner.malformed(&alloc::format!("it is for the address {}", clean(text, 80)))),
+        _ => Err(owner.malformed("it is for something that is neither a DNS name nor an IP address")),
     }
 }
 
@@ -417,7 +420,10 @@ mod tests {
             "{}",
             r#"{"status":"new"}"#,
             r#"{"status":1}"#,
-            r#"{"status":"pending","identifiers":[{"type":"ip","value":"::1"}]}"#,
+            r#"{"status":"pending","identifiers":[{"type":"ip","value":"example.org"}]}"#,
+            r#"{"status":"pending","identifiers":[{"type":"ip","value":"::ffff:192.0.2.1"}]}"#,
+            r#"{"status":"pending","identifiers":[{"type":"dns","value":"192.0.2.1"}]}"#,
+            r#"{"status":"pending","identifiers":[{"type":"email","value":"a@a.example"}]}"#,
             r#"{"status":"pending","identifiers":[{"type":"dns","value":"../x"}]}"#,
             r#"{"status":"pending","identifiers":[1]}"#,
             r#"{"status":"pending","authorizations":[1]}"#,
@@ -429,12 +435,19 @@ mod tests {
 
     #[test]
     fn names_of_an_order_in_any_sequence() {
-        let names = |list: &[&str]| list.iter().map(|n| DnsName::parse(n).unwrap()).collect::<Vec<_>>();
+        let names = |list: &[&str]| list.iter().map(|n| Identifier::parse(n).unwrap()).collect::<Vec<_>>();
         let json = r#"{"status":"pending","identifiers":[{"type":"dns","value":"B.example"},{"type":"dns","value":"*.a.example"}]}"#;
         let order = order(json).unwrap();
         assert!(order.is_for(&names(&["*.a.example", "b.example"])));
         assert!(!order.is_for(&names(&["b.example"])));
         assert!(!order.is_for(&names(&["*.a.example", "b.example", "c.example"])));
+    }
+
+    #[test]
+    fn an_address_is_itself_however_it_is_written() {
+        let json = r#"{"status":"pending","identifiers":[{"type":"ip","value":"2001:DB8:0:0:0:0:0:1"},{"type":"ip","value":"192.0.2.1"}]}"#;
+        let names = ["192.0.2.1", "2001:db8::1"].map(|n| Identifier::parse(n).unwrap());
+        assert!(order(json).unwrap().is_for(&names));
     }
 
     #[test]
@@ -447,7 +460,7 @@ mod tests {
         assert_eq!(authorization.offered, ["dns-persist-01", "dns-01", "http-01"]);
         assert_eq!(authorization.challenges.len(), 1);
         assert_eq!(authorization.challenges[0].status, ChallengeStatus::Pending);
-        assert_eq!(authorization.name.as_str(), "*.a.example");
+        assert_eq!(format!("{}", authorization.name), "*.a.example");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The contents of signed requests, as fields from which whoever holds the account key builds the bytes itself.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString as _};
 use alloc::vec::Vec;
 use core::fmt;
 use core::str::FromStr;
@@ -10,7 +10,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::base64url;
-use crate::name::DnsName;
+use crate::identifier::Identifier;
+use crate::profile::ProfileName;
+use crate::renewal_info::CertId;
 use crate::text::ParseError;
 use crate::token::Nonce;
 use crate::url::Url;
@@ -52,7 +54,11 @@ pub enum Payload {
     /// Ask for a certificate for these names (section 7.4).
     NewOrder {
         /// At least one.
-        names: Vec<DnsName>,
+        names: Vec<Identifier>,
+        /// Of this profile (draft-ietf-acme-profiles section 4).
+        profile: Option<ProfileName>,
+        /// In place of this certificate (RFC 9773 section 5).
+        replaces: Option<CertId>,
     },
     /// Read something (section 6.3).
     PostAsGet,
@@ -85,10 +91,7 @@ impl Payload {
             Self::NewAccount { contact, terms_agreed, only_return_existing } => {
                 new_account(contact, *terms_agreed, *only_return_existing)
             }
-            Self::NewOrder { names } => {
-                let identifier = |name: &DnsName| json!({ "type": "dns", "value": name.as_str() });
-                json!({ "identifiers": names.iter().map(identifier).collect::<Vec<_>>() })
-            }
+            Self::NewOrder { names, profile, replaces } => new_order(names, profile.as_ref(), replaces.as_ref()),
             Self::Finalize { csr } => json!({ "csr": base64url::encode(csr) }),
             Self::RevokeCert { certificate, reason } => {
                 let mut object = Map::new();
@@ -101,6 +104,19 @@ impl Payload {
         };
         format!("{value}").into_bytes()
     }
+}
+
+fn new_order(names: &[Identifier], profile: Option<&ProfileName>, replaces: Option<&CertId>) -> Value {
+    let identifier = |name: &Identifier| json!({ "type": name.type_name(), "value": name.to_string() });
+    let mut object = Map::new();
+    object.insert("identifiers".into(), names.iter().map(identifier).collect());
+    if let Some(profile) = profile {
+        object.insert("profile".into(), profile.as_str().into());
+    }
+    if let Some(replaces) = replaces {
+        object.insert("replaces".into(), replaces.as_str().into());
+    }
+    Value::Object(object)
 }
 
 /// A server may refuse a member it has no use for, so what is empty or false is left out.
@@ -212,10 +228,19 @@ mod tests {
             r#"{"contact":["mailto:a@example.org"],"termsOfServiceAgreed":true}"#
         );
         assert_eq!(json(&account(&[], false, true)), r#"{"onlyReturnExisting":true}"#);
-        let names = ["example.org", "*.example.org"].map(|n| DnsName::parse(n).unwrap()).to_vec();
+        let names = ["example.org", "*.example.org", "2001:db8::1"].map(|n| Identifier::parse(n).unwrap()).to_vec();
         assert_eq!(
-            json(&Payload::NewOrder { names }),
-            r#"{"identifiers":[{"type":"dns","value":"example.org"},{"type":"dns","value":"*.example.org"}]}"#
+            json(&Payload::NewOrder { names, profile: None, replaces: None }),
+            r#"{"identifiers":[{"type":"dns","value":"example.org"},{"type":"dns","value":"*.example.org"},{"type":"ip","value":"2001:db8::1"}]}"#
+        );
+        let order = Payload::NewOrder {
+            names: alloc::vec![Identifier::parse("a.example").unwrap()],
+            profile: Some(ProfileName::parse("tlsserver").unwrap()),
+            replaces: Some(CertId::parse("aa.bb").unwrap()),
+        };
+        assert_eq!(
+            json(&order),
+            r#"{"identifiers":[{"type":"dns","value":"a.example"}],"profile":"tlsserver","replaces":"aa.bb"}"#
         );
         assert_eq!(json(&Payload::PostAsGet), "");
         assert_eq!(json(&Payload::ChallengeReady), "{}");

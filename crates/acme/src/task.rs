@@ -6,9 +6,11 @@ use core::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Stage};
-use crate::name::DnsName;
+use crate::identifier::Identifier;
 use crate::objects::ChallengeKind;
 use crate::payload::ToSign;
+use crate::profile::ProfileName;
+use crate::renewal_info::RenewalInfo;
 use crate::session::{Now, Reply, Session};
 use crate::token::Token;
 use crate::url::Url;
@@ -137,7 +139,7 @@ pub struct Publication {
     /// In which way.
     pub kind: ChallengeKind,
     /// The name that is validated; never a wildcard.
-    pub name: DnsName,
+    pub name: Identifier,
     /// The token.
     pub token: Token,
 }
@@ -163,7 +165,11 @@ pub enum Outcome {
         order: Url,
         /// Where other chains for it are (RFC 8555 section 7.4.2).
         alternates: Vec<Url>,
+        /// The profile that was wanted, and that the CA does not have.
+        profile_missing: Option<ProfileName>,
     },
+    /// Of [`crate::FetchRenewalInfo`].
+    RenewalInfo(RenewalInfo),
     /// Of [`crate::Revoke`].
     Revoked {
         /// Whether it had been revoked before.

@@ -4,7 +4,7 @@ use alloc::vec::Vec;
 use core::time::Duration;
 
 use crate::error::{ErrorKind, Failure};
-use crate::name::DnsName;
+use crate::identifier::Identifier;
 use crate::objects::{Authorization, AuthorizationStatus, Challenge, ChallengeKind, ChallengeStatus};
 use crate::problem::Problem;
 use crate::task::Publication;
@@ -40,7 +40,7 @@ pub(crate) struct Validations {
 #[derive(Debug)]
 struct Validation {
     /// As it was asked for, perhaps with `*.`.
-    name: DnsName,
+    name: Identifier,
     url: Url,
     challenge: Challenge,
     publication: Publication,
@@ -82,7 +82,7 @@ impl Validations {
         &mut self,
         url: Url,
         authorization: Authorization,
-        names: &[DnsName],
+        names: &[Identifier],
     ) -> Result<Result<(), Unusable>, ErrorKind> {
         let Some(name) = asked_for(&authorization.name, names) else { return Err(ErrorKind::OtherNames) };
         match authorization.status {
@@ -187,19 +187,19 @@ impl Validations {
     }
 
     /// The name that is worked on, or waited for.
-    pub(crate) fn current(&self) -> Option<&DnsName> {
+    pub(crate) fn current(&self) -> Option<&Identifier> {
         let waiting = |item: &&Validation| !matches!(item.progress, Progress::Settled | Progress::Withdrawn);
         self.items.iter().find(waiting).or_else(|| self.items.last()).map(|item| &item.name)
     }
 }
 
 /// The name for which this authorization is. Not every CA marks the one for a wildcard.
-fn asked_for(name: &DnsName, names: &[DnsName]) -> Option<DnsName> {
+fn asked_for(name: &Identifier, names: &[Identifier]) -> Option<Identifier> {
     let exact = names.iter().find(|own| *own == name);
     exact.or_else(|| names.iter().find(|own| own.base() == name.base())).cloned()
 }
 
-fn failure(name: DnsName, authorization: &Authorization) -> Failure {
+fn failure(name: Identifier, authorization: &Authorization) -> Failure {
     let status = match authorization.status {
         // Then it is the challenge that is not.
         AuthorizationStatus::Pending => AuthorizationStatus::Invalid,

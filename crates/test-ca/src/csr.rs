@@ -1,6 +1,7 @@
 //! Certificate signing requests (RFC 2986): read, checked to be signed by their own key, and reduced to what counts.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use ring::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
 use x509_cert::der::asn1::ObjectIdentifier;
@@ -28,7 +29,7 @@ const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
 #[derive(Debug)]
 pub(crate) struct Csr {
     pub(crate) key: SubjectKey,
-    /// In lower case.
+    /// In lower case; addresses in the form of RFC 5952.
     pub(crate) names: BTreeSet<String>,
 }
 
@@ -82,7 +83,7 @@ impl Csr {
         let names = alt_names(&request).map_err(unreadable)??;
         for name in common_names(&request) {
             if !names.contains(&name) {
-                return Err(Problem::bad_csr(format!("the common name \"{name}\" is not among the DNS names")));
+                return Err(Problem::bad_csr(format!("the common name \"{name}\" is not among the alternative names")));
             }
         }
         Ok(Self { key, names })
@@ -104,22 +105,41 @@ fn verification(
     })
 }
 
-/// The DNS names; the inner error is for a name that is none.
+/// The names and addresses; the inner error is for what is neither.
 fn alt_names(request: &CertReq) -> x509_cert::der::Result<Result<BTreeSet<String>, Problem>> {
     let mut names = BTreeSet::new();
     for attribute in request.info.attributes.iter().filter(|a| a.oid == EXTENSION_REQUEST) {
         for value in attribute.values.iter() {
             for extension in value.decode_as::<Vec<Extension>>()?.iter().filter(|e| e.extn_id == SUBJECT_ALT_NAME) {
                 for name in SubjectAltName::from_der(extension.extn_value.as_bytes())?.0 {
-                    let GeneralName::DnsName(name) = name else {
-                        return Ok(Err(Problem::bad_csr("the CSR has a subject alternative name that is no DNS name")));
+                    match text(&name) {
+                        Some(name) => names.insert(name),
+                        None => {
+                            return Ok(Err(Problem::bad_csr(
+                                "the CSR has a name that is neither of DNS nor an address",
+                            )));
+                        }
                     };
-                    names.insert(name.as_str().to_ascii_lowercase());
                 }
             }
         }
     }
     Ok(Ok(names))
+}
+
+/// A DNS name in lower case, or an address in its one form (RFC 8738 section 3). No DNS name is in the form of an address.
+fn text(name: &GeneralName) -> Option<String> {
+    match name {
+        GeneralName::DnsName(name) if name.as_str().parse::<IpAddr>().is_err() => {
+            Some(name.as_str().to_ascii_lowercase())
+        }
+        GeneralName::IpAddress(bytes) => {
+            let bytes = bytes.as_bytes();
+            let four = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
+            four.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok().map(|address| address.to_string())
+        }
+        _ => None,
+    }
 }
 
 fn common_names(request: &CertReq) -> Vec<String> {
@@ -170,7 +190,15 @@ mod tests {
         assert!(Csr::parse(&common).unwrap_err().detail.contains("common name \"c.example\""));
         let mut address = params(&["a.example"], None);
         address.subject_alt_names.push(SanType::IpAddress([127, 0, 0, 1].into()));
-        assert!(Csr::parse(&request(&address, &key)).unwrap_err().detail.contains("no DNS name"));
+        address.subject_alt_names.push(SanType::IpAddress("2001:db8::1".parse().unwrap()));
+        let names = Csr::parse(&request(&address, &key)).unwrap().names;
+        assert!(names.iter().eq(["127.0.0.1", "2001:db8::1", "a.example"]), "{names:?}");
+        for other in [SanType::DnsName("127.0.0.1".try_into().unwrap()), SanType::Rfc822Name("a@a".try_into().unwrap())]
+        {
+            let mut params = params(&["a.example"], None);
+            params.subject_alt_names.push(other);
+            assert!(Csr::parse(&request(&params, &key)).unwrap_err().detail.contains("neither of DNS nor an address"));
+        }
         let ed25519 = KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
         assert!(Csr::parse(&request(&params(&["a.example"], None), &ed25519)).unwrap_err().detail.contains("P-256"));
     }

@@ -1,6 +1,7 @@
 //! Which names may be ordered.
 
 use std::collections::BTreeSet;
+use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
@@ -54,8 +55,16 @@ fn refuse(mut problems: Vec<(&'static str, String, Value)>) -> Result<(), Proble
 
 /// The type of the problem, and why.
 fn check(kind: &str, name: &str) -> Result<(), (&'static str, &'static str)> {
-    if kind != "dns" {
-        return Err(("unsupportedIdentifier", "certificates are issued for DNS names only"));
+    match kind {
+        "dns" => {}
+        "ip" => {
+            // RFC 8738 section 3: in the form of RFC 5952, which is what this prints.
+            return match name.parse::<IpAddr>() {
+                Ok(address) if address.to_string() == name => Ok(()),
+                _ => Err(("malformed", "this is no IP address, or not in its one form")),
+            };
+        }
+        _ => return Err(("unsupportedIdentifier", "certificates are issued for DNS names and IP addresses only")),
     }
     if name.starts_with("*.") {
         return Err(("rejectedIdentifier", "a wildcard needs dns-01, which is not offered"));
@@ -72,6 +81,12 @@ fn check(kind: &str, name: &str) -> Result<(), (&'static str, &'static str)> {
         Some((_, top)) if top.chars().all(|c| c.is_ascii_digit()) => Err(("malformed", "this is no DNS name")),
         Some(_) => Ok(()),
     }
+}
+
+/// What is the identifier of a name, which [`from_order`] has let pass: no DNS name looks like an address.
+pub(crate) fn identifier(name: &str) -> Value {
+    let kind = if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" };
+    json!({"type": kind, "value": name})
 }
 
 #[cfg(test)]
@@ -99,8 +114,15 @@ mod tests {
         for name in ["localhost", "*.a.example"] {
             assert_eq!(order(&[name]).unwrap_err().kind, "rejectedIdentifier", "{name}");
         }
-        let address = json!({"identifiers": [{"type": "ip", "value": "127.0.0.1"}]});
-        assert_eq!(from_order(&address).unwrap_err().kind, "unsupportedIdentifier");
+        let other = |kind: &str, value: &str| from_order(&json!({"identifiers": [{"type": kind, "value": value}]}));
+        assert_eq!(other("email", "a@a.example").unwrap_err().kind, "unsupportedIdentifier");
+        for address in ["a.example", "127.1", "[::1]", "2001:db8:0::1", "::1%lo"] {
+            assert_eq!(other("ip", address).unwrap_err().kind, "malformed", "{address}");
+        }
+        for address in ["127.0.0.1", "2001:db8::1"] {
+            assert_eq!(other("ip", address).unwrap(), [address]);
+            assert_eq!(identifier(address)["type"], "ip");
+        }
         for wish in [json!({}), json!({"identifiers": []}), json!({"identifiers": ["a.example"]})] {
             assert!(from_order(&wish).unwrap_err().mistake, "{wish}");
         }

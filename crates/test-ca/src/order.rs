@@ -216,7 +216,7 @@ impl Authority {
     fn order_reply(&self, state: &mut State, number: usize, status: u16) -> Reply {
         let shown = self.refresh(state, number);
         let order = &state.orders[number];
-        let identifiers: Vec<Value> = order.names.iter().map(|name| json!({"type": "dns", "value": name})).collect();
+        let identifiers: Vec<Value> = order.names.iter().map(|name| names::identifier(name)).collect();
         let mut json = json!({"status": shown, "expires": rfc3339(order.expires), "identifiers": identifiers});
         if let Some(error) = &order.error {
             json["error"] = error.to_json();
@@ -298,7 +298,7 @@ fn authz_json(state: &mut State, number: usize) -> Value {
         challenges.insert(0, json!({"type": "test-unknown-01", "status": "pending", "url": other, "token": token}));
     }
     json!({
-        "identifier": {"type": "dns", "value": authz.name},
+        "identifier": names::identifier(&authz.name),
         "status": status,
         "expires": rfc3339(authz.expires),
         "challenges": challenges,

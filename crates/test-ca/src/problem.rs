@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::RetryAfter;
+use crate::names;
 
 /// What went wrong, for the client.
 #[derive(Clone, Debug)]
@@ -73,7 +74,7 @@ impl Problem {
 
     /// About one name of several.
     pub(crate) fn about(self, name: &str) -> Self {
-        self.with("identifier", json!({"type": "dns", "value": name}))
+        self.with("identifier", names::identifier(name))
     }
 
     /// As a part of another problem (RFC 8555 section 6.7.1).

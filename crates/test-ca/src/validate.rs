@@ -33,7 +33,7 @@ impl Fetch {
     }
 
     fn check(&self, address: SocketAddr, stop: &Stop) -> Result<(), Problem> {
-        let url = format!("http://{}/.well-known/acme-challenge/{} at {address}", self.name, self.token);
+        let url = format!("http://{}/.well-known/acme-challenge/{} at {address}", self.host(), self.token);
         let (status, body) = self
             .get(address, stop)
             .map_err(|e| self.problem("connection", format!("{url} cannot be fetched: {}", explain(&e))))?;
@@ -59,7 +59,8 @@ impl Fetch {
         socket.set_write_timeout(Some(self.timeout))?;
         let request = format!(
             "GET /.well-known/acme-challenge/{} HTTP/1.1\r\nHost: {}\r\nUser-Agent: test-ca\r\nAccept: */*\r\nConnection: close\r\n\r\n",
-            self.token, self.name
+            self.token,
+            self.host()
         );
         socket.write_all(request.as_bytes())?;
         let mut answer = Vec::new();
@@ -81,6 +82,11 @@ impl Fetch {
                 return Err(io::Error::other(format!("the answer has more than {MAX_ANSWER} bytes")));
             }
         }
+    }
+
+    /// The name as it stands in URLs and in `Host` (RFC 8738 section 6).
+    fn host(&self) -> String {
+        if self.name.contains(':') { format!("[{}]", self.name) } else { self.name.clone() }
     }
 
     fn problem(&self, kind: &str, detail: String) -> Problem {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use acme::{DnsName, Nonce, Payload, Signer, ToSign, Url};
+use acme::{Identifier, Nonce, Payload, Signer, ToSign, Url};
 use attacks::Verdict;
 use privsep::{Channel, Message};
 
@@ -107,8 +107,8 @@ pub(super) fn url(text: &str) -> Result<Url, Stop> {
     well_formed(Url::parse(text))
 }
 
-pub(super) fn names(texts: &[&str]) -> Result<Vec<DnsName>, Stop> {
-    texts.iter().map(|text| well_formed(DnsName::parse(text))).collect()
+pub(super) fn names(texts: &[&str]) -> Result<Vec<Identifier>, Stop> {
+    texts.iter().map(|text| well_formed(Identifier::parse(text))).collect()
 }
 
 /// At the CA, with another path.

@@ -10,7 +10,7 @@ pub(crate) mod withheld;
 
 use std::os::fd::BorrowedFd;
 
-use acme::{DnsName, Url};
+use acme::{Identifier, Url};
 use attacks::{Target, Tried, Verdict};
 use privsep::{Channel, Message};
 use serde::{Deserialize, Serialize};
@@ -47,9 +47,9 @@ pub(crate) struct Known {
     /// The CA's directory.
     pub(crate) directory: Url,
     /// The names of the first certificate.
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     /// The names of the second.
-    pub(crate) others: Vec<DnsName>,
+    pub(crate) others: Vec<Identifier>,
 }
 
 /// Attacks, from inside a role. Tells [`FromRole::Drilled`] in the end, if the role is still there.

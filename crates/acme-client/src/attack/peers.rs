@@ -1,6 +1,6 @@
 //! What a net that was taken over asks of the others, in messages of the right form.
 
-use acme::{DnsName, Payload, Signer, Token};
+use acme::{CertId, Identifier, Payload, ProfileName, Signer, Token};
 use attacks::Verdict;
 
 use super::asking::{Asking, PATIENCE, account, at, challenge, dial, key, names, request, store, url, well_formed};
@@ -100,7 +100,7 @@ fn ask_account(known: &Known, held: &Held<'_>, control: &Control) -> Result<(), 
             "sign-order-by-key-alone",
             "an order for any account of this key",
             Signer::Jwk,
-            Payload::NewOrder { names: known.names.clone() },
+            order_for(known.names.clone()),
         ),
     ] {
         account.refused(name, wants, "not for this account", &request(&order, signer, payload)?)?;
@@ -149,13 +149,17 @@ fn ask_account(known: &Known, held: &Held<'_>, control: &Control) -> Result<(), 
     Ok(())
 }
 
+fn order_for(names: Vec<Identifier>) -> Payload {
+    Payload::NewOrder { names, profile: None, replaces: None }
+}
+
 /// Orders for anything but exactly what is configured.
 fn ask_for_orders(
     known: &Known,
     account: &Asking<'_, ToAccount, FromAccount>,
     sign: &dyn Fn(Payload) -> Result<ToAccount, Stop>,
 ) -> Result<(), Stop> {
-    let plus = |more: Vec<DnsName>| known.names.iter().cloned().chain(more).collect::<Vec<_>>();
+    let plus = |more: Vec<Identifier>| known.names.iter().cloned().chain(more).collect::<Vec<_>>();
     let many: Vec<String> = (0..100).map(|number| format!("attack-{number}.example")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     let first = known.names.first().cloned().into_iter().collect::<Vec<_>>();
@@ -170,10 +174,18 @@ fn ask_for_orders(
         ("order-nothing", "a certificate for nothing", Vec::new()),
         ("order-many", "the authority to be flooded", names(&many)?),
     ] {
-        account.refused(name, wants, "no certificate for", &sign(Payload::NewOrder { names })?)?;
+        account.refused(name, wants, "no certificate for", &sign(order_for(names))?)?;
     }
+    let profile = well_formed(ProfileName::parse("shortlived"))?;
+    let replaces = well_formed(CertId::parse("YXR0YWNr.AQ"))?;
+    let own = known.names.clone();
+    let with = |profile, replaces| sign(Payload::NewOrder { names: own.clone(), profile, replaces });
+    let (name, wants) = ("order-other-profile", "a certificate of another kind than configured");
+    account.refused(name, wants, "not the configured one", &with(Some(profile), None)?)?;
+    let (name, wants) = ("order-in-place-of-another", "another certificate to count as replaced");
+    account.refused(name, wants, "not the one in use", &with(None, Some(replaces))?)?;
     // A flood: a hundred requests before the first answer is read.
-    let foreign = sign(Payload::NewOrder { names: names(&["bank.example"])? })?;
+    let foreign = sign(order_for(names(&["bank.example"])?))?;
     for _ in 0..100 {
         account.peer.send(&foreign)?;
     }
@@ -197,7 +209,7 @@ fn ask_challenge(known: &Known, held: &Held<'_>, control: &Control) -> Result<()
     let page = || well_formed(Token::parse("page"));
     let [name, ..] = known.names.as_slice() else { return Err(Stop::own("an attack without a name")) };
     let [other, ..] = known.others.as_slice() else { return Err(Stop::own("an attack without a name")) };
-    let foreign = well_formed(DnsName::parse("bank.example"))?;
+    let foreign = well_formed(Identifier::parse("bank.example"))?;
     for (what, wants, words, request) in [
         (
             "prove-foreign-name",
@@ -355,7 +367,7 @@ pub(super) fn powers(known: &Known, held: &Held<'_>, control: &Control) -> Resul
         &{
             let mine = at(known, "account/1")?;
             let _ = account.ask(&ToAccount::Known(mine.clone()))?;
-            request(&at(known, "new-order")?, Signer::Kid(mine), Payload::NewOrder { names: known.names.clone() })?
+            request(&at(known, "new-order")?, Signer::Kid(mine), order_for(known.names.clone()))?
         },
     )?;
 

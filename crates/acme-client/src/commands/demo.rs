@@ -64,7 +64,7 @@ fn verify(place: &Place, ca: &TestCa, took: Duration, ui: &Ui) -> Result<()> {
     };
     let key = crate::crypto::key::PrivateKey::from_pem(&read("privkey.pem")?);
     let public = key.and_then(|key| key.public_der()).map_err(|error| Error::failed(error.to_string()))?;
-    let name = acme::DnsName::parse(NAME).map_err(|error| Error::failed(error.to_string()))?;
+    let name = acme::Identifier::parse(NAME).map_err(|error| Error::failed(error.to_string()))?;
     let wanted = Wanted { public: &public, names: std::slice::from_ref(&name), not_older_than: None, now: now() };
     let mut chain = read("fullchain.pem")?;
     chain.extend_from_slice(ca.issuer_root_pem().as_bytes());

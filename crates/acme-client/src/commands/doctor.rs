@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use acme::{DnsName, Url};
+use acme::{Identifier, Url};
 use portcullis::{Layer, LayerReport, Outcome as LayerOutcome};
 use serde::Serialize;
 
@@ -194,13 +194,14 @@ fn drill_together(crew: &mut Crew, mut going: Vec<Role>, kind: DrillKind, patien
 }
 
 fn definition(place: &Path) -> Result<Definition> {
-    let name = DnsName::parse("doctor.example").map_err(|error| Error::failed(error.to_string()))?;
+    let name = Identifier::parse("doctor.example").map_err(|error| Error::failed(error.to_string()))?;
     Ok(Definition {
         name: name.to_string(),
         names: vec![name],
         method: Method::Webroot(place.join("webroot")),
         key_type: KeyType::P256,
         reuse_key: false,
+        profile: None,
         hooks: Vec::new(),
     })
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use acme::{Profile, ProfileName};
+
 use crate::config::Definition;
 use crate::state::Live;
 
@@ -22,6 +24,8 @@ pub(crate) enum Due {
     OtherNames,
     /// It has another kind of key than configured.
     OtherKey,
+    /// It was asked for with another profile than configured.
+    OtherProfile,
     /// Not much of its lifetime is left.
     Time,
     /// The user wants it.
@@ -35,6 +39,7 @@ impl fmt::Display for Due {
             Self::Expired => "it has expired",
             Self::OtherNames => "its names were changed",
             Self::OtherKey => "its kind of key was changed",
+            Self::OtherProfile => "its profile was changed",
             Self::Time => "it is time",
             Self::Forced => "asked for",
         })
@@ -47,7 +52,7 @@ pub(crate) fn due(definition: &Definition, live: Option<&Live>, force: bool, now
     if force {
         return Some(Due::Forced);
     }
-    let mut names: Vec<&str> = definition.names.iter().map(acme::DnsName::as_str).collect();
+    let mut names: Vec<String> = definition.names.iter().map(ToString::to_string).collect();
     names.sort_unstable();
     if live.facts.not_after <= now {
         Some(Due::Expired)
@@ -55,11 +60,18 @@ pub(crate) fn due(definition: &Definition, live: Option<&Live>, force: bool, now
         Some(Due::OtherNames)
     } else if live.settings.as_ref().is_some_and(|settings| settings.key_type != definition.key_type) {
         Some(Due::OtherKey)
+    } else if live.settings.as_ref().is_some_and(|settings| profile(settings) != profile(definition)) {
+        Some(Due::OtherProfile)
     } else if now >= renewal(live) {
         Some(Due::Time)
     } else {
         None
     }
+}
+
+/// The same one may be required now, and have been preferred before.
+fn profile(definition: &Definition) -> Option<&ProfileName> {
+    definition.profile.as_ref().map(Profile::name)
 }
 
 /// When it is time: a third of the lifetime left, half of it for short ones. Seconds since 1970.
@@ -79,10 +91,11 @@ mod tests {
     fn definition(names: &[&str]) -> Definition {
         Definition {
             name: "a".into(),
-            names: names.iter().map(|name| acme::DnsName::parse(name).expect("a name")).collect(),
+            names: names.iter().map(|name| acme::Identifier::parse(name).expect("a name")).collect(),
             method: Method::Webroot("/w".into()),
             key_type: KeyType::P256,
             reuse_key: false,
+            profile: None,
             hooks: vec![],
         }
     }
@@ -119,5 +132,12 @@ mod tests {
         assert_eq!(due(&definition(&["b.example", "a.example"]), Some(&live), true, now), Some(Due::Forced));
         let rsa = Definition { key_type: KeyType::Rsa2048, ..definition(&["b.example", "a.example"]) };
         assert_eq!(due(&rsa, Some(&live), false, now), Some(Due::OtherKey));
+        let name = ProfileName::parse("tlsserver").expect("a name");
+        let preferred = Some(Profile::Preferred(name.clone()));
+        let wanted = Definition { profile: preferred.clone(), ..definition(&["b.example", "a.example"]) };
+        assert_eq!(due(&wanted, Some(&live), false, now), Some(Due::OtherProfile));
+        let settings = Some(Definition { profile: Some(Profile::Required(name)), ..definition(&["a.example"]) });
+        let live = Live { settings, ..live };
+        assert_eq!(due(&wanted, Some(&live), false, now), None);
     }
 }

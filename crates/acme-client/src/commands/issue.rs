@@ -1,6 +1,6 @@
 //! `issue`: a certificate for these names.
 
-use acme::DnsName;
+use acme::{Identifier, Profile};
 
 use crate::cli::Issue;
 use crate::commands::Outcome;
@@ -20,10 +20,10 @@ pub(crate) fn run(config: &Config, options: Issue, ui: Ui) -> Result<Outcome> {
 
 /// What the command line says, or else what is known: from the configuration, or from the certificate in use.
 fn define(config: &Config, options: Issue) -> Result<Definition> {
-    let names: Vec<DnsName> = options
+    let names: Vec<Identifier> = options
         .names
         .iter()
-        .map(|name| DnsName::parse(name).map_err(|error| Error::failed(error.to_string())))
+        .map(|name| Identifier::parse(name).map_err(|error| Error::failed(error.to_string())))
         .collect::<Result<_>>()?;
     let first = names.first().ok_or_else(|| Error::usage("say for which names"))?;
     let name = options.name.clone().unwrap_or_else(|| directory_name(first));
@@ -46,12 +46,15 @@ fn define(config: &Config, options: Issue) -> Result<Definition> {
         ))
     })?;
     let hooks: Vec<Vec<String>> = options.hook.into_iter().map(|program| vec![program]).collect();
+    let profile = options.required_profile.map(Profile::Required);
+    let profile = profile.or_else(|| options.preferred_profile.map(Profile::Preferred));
     Ok(Definition {
         name,
         names,
         method,
         key_type: options.key_type.or_else(|| Some(known.as_ref()?.key_type)).unwrap_or_default(),
         reuse_key: options.reuse_key || known.as_ref().is_some_and(|known| known.reuse_key),
+        profile: profile.or_else(|| known.as_ref()?.profile.clone()),
         hooks: if hooks.is_empty() { known.map(|known| known.hooks).unwrap_or_default() } else { hooks },
     })
 }

@@ -1,8 +1,9 @@
 //! Certificates: what they say, and whether a chain is what was asked for.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
-use acme::DnsName;
+use acme::Identifier;
 use der::{Decode as _, Encode as _};
 use rustls_pki_types::pem::PemObject as _;
 use rustls_pki_types::{CertificateDer, UnixTime};
@@ -40,7 +41,7 @@ pub(crate) struct Wanted<'a> {
     /// Its public key (`SubjectPublicKeyInfo`, DER).
     pub(crate) public: &'a [u8],
     /// Its names, no more and no fewer.
-    pub(crate) names: &'a [DnsName],
+    pub(crate) names: &'a [Identifier],
     /// It must not be older than the one in use, which is valid from here (seconds since 1970).
     pub(crate) not_older_than: Option<u64>,
     /// The time now, seconds since 1970.
@@ -117,7 +118,12 @@ fn describe(certificate: &Certificate) -> Result<Facts, String> {
     let mut names = Vec::new();
     for name in alternative.map(|(_, names)| names.0).unwrap_or_default() {
         match name {
+            // Which would look like an address, and be none for those who connect.
+            GeneralName::DnsName(name) if name.as_str().parse::<IpAddr>().is_ok() => names.push(format!("DNS:{name}")),
             GeneralName::DnsName(name) => names.push(name.as_str().to_ascii_lowercase()),
+            GeneralName::IpAddress(bytes) if address(bytes.as_bytes()).is_some() => {
+                names.extend(address(bytes.as_bytes()).map(|address| address.to_string()));
+            }
             other => names.push(format!("{other:?}")),
         }
     }
@@ -156,8 +162,8 @@ const PARTS: [(ObjectIdentifier, &str); 6] = [
     (ObjectIdentifier::new_unwrap("2.5.4.11"), "OU"),
 ];
 
-fn names_are(facts: &Facts, wanted: &[DnsName]) -> Result<(), String> {
-    let mut wanted: Vec<&str> = wanted.iter().map(DnsName::as_str).collect();
+fn names_are(facts: &Facts, wanted: &[Identifier]) -> Result<(), String> {
+    let mut wanted: Vec<String> = wanted.iter().map(ToString::to_string).collect();
     wanted.sort_unstable();
     wanted.dedup();
     if facts.names == wanted {
@@ -180,6 +186,11 @@ fn dates_are_right(facts: &Facts, wanted: &Wanted<'_>) -> Result<(), String> {
         }
         _ => Ok(()),
     }
+}
+
+/// RFC 5280 section 4.2.1.6: four or sixteen bytes.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    <[u8; 4]>::try_from(bytes).map(IpAddr::from).or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
 }
 
 /// Each certificate names the next one as its issuer.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, fchown};
 use std::path::{Path, PathBuf};
 
 use acme::jws::{Jwk, SigningInput};
-use acme::{DnsName, Origins, Payload, Signer, Thumbprint, ToSign, Url};
+use acme::{CertId, Identifier, Origins, Payload, Profile, ProfileName, Signer, Thumbprint, ToSign, Url};
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use portcullis::Sandbox;
@@ -52,12 +52,37 @@ pub(crate) struct AccountSetup {
 /// What may be signed.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum Purpose {
-    /// Orders for certificates, each for exactly one of these lists of names.
-    Issue(Vec<Vec<DnsName>>),
+    /// Orders for these certificates.
+    Issue(Vec<Orderable>),
     /// The revocation of this certificate (DER).
     Revoke(Vec<u8>),
     /// Nothing: the run is about showing the account.
     Show,
+}
+
+/// A certificate that may be ordered.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Orderable {
+    /// Its names, no more and no fewer.
+    pub(crate) names: Vec<Identifier>,
+    /// The profile that the order says, if it says one; one that is required it has to say.
+    pub(crate) profile: Option<Profile>,
+    /// The certificate that the order says it replaces, if it says one.
+    pub(crate) replaces: Option<CertId>,
+}
+
+impl Orderable {
+    /// What is wrong with an order for these names, if anything is.
+    fn check(&self, profile: Option<&ProfileName>, replaces: Option<&CertId>) -> Result<(), String> {
+        let required = self.profile.as_ref().is_some_and(Profile::is_required);
+        if profile != self.profile.as_ref().map(Profile::name) && (profile.is_some() || required) {
+            return Err("the profile of the order is not the configured one".to_owned());
+        }
+        if replaces.is_some() && replaces != self.replaces.as_ref() {
+            return Err("the certificate that the order is to replace is not the one in use".to_owned());
+        }
+        Ok(())
+    }
 }
 
 /// The role.
@@ -235,12 +260,15 @@ impl Rules {
                 }
                 Ok(())
             }
-            (Payload::NewOrder { names }, Purpose::Issue(configured)) => {
-                if configured.iter().any(|list| same(list, names)) {
-                    return Ok(());
+            (Payload::NewOrder { names, profile, replaces }, Purpose::Issue(configured)) => {
+                let mut alike = configured.iter().filter(|orderable| same(&orderable.names, names)).peekable();
+                if alike.peek().is_none() {
+                    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+                    return Err(format!("no certificate for {} is configured", names.join(", ")));
                 }
-                let names: Vec<&str> = names.iter().map(DnsName::as_str).collect();
-                Err(format!("no certificate for {} is configured", names.join(", ")))
+                // Two certificates may be for the same names.
+                let checked = alike.map(|orderable| orderable.check(profile.as_ref(), replaces.as_ref()));
+                checked.reduce(Result::or).unwrap_or(Ok(()))
             }
             (Payload::Finalize { csr }, Purpose::Issue(_)) => {
                 if self.csrs.contains(csr) {
@@ -271,7 +299,7 @@ impl Rules {
 }
 
 /// The same names, in whatever order.
-fn same(one: &[DnsName], other: &[DnsName]) -> bool {
+fn same(one: &[Identifier], other: &[Identifier]) -> bool {
     one.len() == other.len() && one.iter().all(|name| other.contains(name))
 }
 
@@ -332,8 +360,8 @@ mod tests {
     use super::*;
     use acme::Nonce;
 
-    fn names(list: &[&str]) -> Vec<DnsName> {
-        list.iter().map(|name| DnsName::parse(name).expect("a name")).collect()
+    fn names(list: &[&str]) -> Vec<Identifier> {
+        list.iter().map(|name| Identifier::parse(name).expect("a name")).collect()
     }
 
     fn rules(purpose: Purpose) -> Rules {
@@ -360,16 +388,53 @@ mod tests {
         ToSign { url: url(at), nonce: Nonce::parse("abc").expect("a nonce"), signer, payload }
     }
 
+    fn orderable(list: &[&str]) -> Orderable {
+        Orderable { names: names(list), profile: None, replaces: None }
+    }
+
+    fn order(list: &[&str]) -> Payload {
+        Payload::NewOrder { names: names(list), profile: None, replaces: None }
+    }
+
+    #[test]
+    fn an_order_says_what_is_configured_beside_its_names() {
+        let name = |text: &str| ProfileName::parse(text).expect("a profile");
+        let id = |text: &str| CertId::parse(text).expect("a certificate");
+        let allowed = |known: &Orderable, profile: Option<&str>, replaces: Option<&str>| {
+            let payload = Payload::NewOrder {
+                names: known.names.clone(),
+                profile: profile.map(name),
+                replaces: replaces.map(id),
+            };
+            rules(Purpose::Issue(vec![known.clone()])).allow(&request("https://ca.example/x", payload))
+        };
+        let plain = orderable(&["a.example"]);
+        assert_eq!(allowed(&plain, None, None), Ok(()));
+        assert!(allowed(&plain, Some("shortlived"), None).expect_err("refused").contains("profile"));
+        assert!(allowed(&plain, None, Some("a.b")).expect_err("refused").contains("replace"));
+        let preferred = Orderable { profile: Some(Profile::Preferred(name("tlsserver"))), ..plain.clone() };
+        assert_eq!(allowed(&preferred, Some("tlsserver"), None), Ok(()));
+        assert_eq!(allowed(&preferred, None, None), Ok(()));
+        assert!(allowed(&preferred, Some("shortlived"), None).is_err());
+        let required = Orderable { profile: Some(Profile::Required(name("tlsserver"))), ..plain.clone() };
+        assert_eq!(allowed(&required, Some("tlsserver"), None), Ok(()));
+        assert!(allowed(&required, None, None).is_err());
+        let renewed = Orderable { replaces: Some(id("a.b")), ..plain };
+        assert_eq!(allowed(&renewed, None, Some("a.b")), Ok(()));
+        assert_eq!(allowed(&renewed, None, None), Ok(()));
+        assert!(allowed(&renewed, None, Some("a.c")).is_err());
+    }
+
     #[test]
     fn what_the_run_is_about_is_signed() {
-        let rules = rules(Purpose::Issue(vec![names(&["a.example", "b.example"])]));
+        let rules = rules(Purpose::Issue(vec![orderable(&["a.example", "b.example"])]));
         for payload in [
             Payload::NewAccount {
                 contact: vec!["mailto:a@example.org".into()],
                 terms_agreed: true,
                 only_return_existing: false,
             },
-            Payload::NewOrder { names: names(&["b.example", "a.example"]) },
+            order(&["b.example", "a.example"]),
             Payload::PostAsGet,
             Payload::ChallengeReady,
             Payload::Finalize { csr: vec![1, 2, 3] },
@@ -381,21 +446,13 @@ mod tests {
 
     #[test]
     fn nothing_else_is() {
-        let rules = rules(Purpose::Issue(vec![names(&["a.example", "b.example"])]));
+        let rules = rules(Purpose::Issue(vec![orderable(&["a.example", "b.example"])]));
         for (at, payload, words) in [
             ("https://evil.example/x", Payload::PostAsGet, "not at the configured CA"),
             ("https://ca.example:444/x", Payload::PostAsGet, "not at the configured CA"),
-            (
-                "https://ca.example/x",
-                Payload::NewOrder { names: names(&["a.example"]) },
-                "no certificate for a.example",
-            ),
-            ("https://ca.example/x", Payload::NewOrder { names: names(&["bank.example"]) }, "bank.example"),
-            (
-                "https://ca.example/x",
-                Payload::NewOrder { names: names(&["a.example", "bank.example"]) },
-                "bank.example",
-            ),
+            ("https://ca.example/x", order(&["a.example"]), "no certificate for a.example"),
+            ("https://ca.example/x", order(&["bank.example"]), "bank.example"),
+            ("https://ca.example/x", order(&["a.example", "bank.example"]), "bank.example"),
             ("https://ca.example/x", Payload::Finalize { csr: vec![9] }, "did not come from the key process"),
             (
                 "https://ca.example/x",
@@ -417,7 +474,7 @@ mod tests {
 
     #[test]
     fn no_request_is_signed_for_another_account_or_by_key_alone() {
-        let rules = rules(Purpose::Issue(vec![names(&["a.example"])]));
+        let rules = rules(Purpose::Issue(vec![orderable(&["a.example"])]));
         let mut foreign = request("https://ca.example/x", Payload::PostAsGet);
         foreign.signer = Signer::Kid(url("https://ca.example/account/2"));
         assert!(rules.allow(&foreign).is_err());
@@ -444,8 +501,8 @@ mod tests {
         assert_eq!(rules.allow(&right), Ok(()));
         let wrong = request("https://ca.example/x", Payload::RevokeCert { certificate: vec![8], reason: None });
         assert!(rules.allow(&wrong).is_err());
-        let order = request("https://ca.example/x", Payload::NewOrder { names: names(&["a.example"]) });
-        assert!(rules.allow(&order).is_err());
+        let ordered = request("https://ca.example/x", order(&["a.example"]));
+        assert!(rules.allow(&ordered).is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ mod webroot;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::PathBuf;
 
-use acme::{DnsName, KeyAuthorization, Thumbprint, Token};
+use acme::{Identifier, KeyAuthorization, Thumbprint, Token};
 use portcullis::{PathAccess, Promise, Sandbox};
 use privsep::{Channel, Never};
 use serde::{Deserialize, Serialize};
@@ -42,7 +42,7 @@ pub(crate) struct ChallengeSetup {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct ChallengeJob {
     /// The names it is for.
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     /// Which of the directories serves them. `None`: the listener does.
     pub(crate) webroot: Option<u32>,
 }
@@ -184,7 +184,7 @@ impl Challenge {
     }
 
     /// Where the name of the certificate is answered for.
-    fn place(&self, job: JobId, name: &DnsName) -> Result<Option<u32>, String> {
+    fn place(&self, job: JobId, name: &Identifier) -> Result<Option<u32>, String> {
         let job = self.job(job)?;
         if !job.names.contains(name) {
             return Err(format!("{name} is not a name of that certificate"));

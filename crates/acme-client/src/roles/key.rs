@@ -9,7 +9,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
-use acme::DnsName;
+use acme::Identifier;
 use portcullis::{PathAccess, Sandbox};
 use privsep::{Channel, Never};
 use rustix::fs::Mode;
@@ -39,7 +39,7 @@ pub(crate) struct KeyJob {
     /// The directory of the new generation.
     pub(crate) directory: PathBuf,
     /// The names it is for.
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     /// The kind of key.
     pub(crate) kind: KeyType,
     /// The directory of an earlier generation whose key is kept.
@@ -62,7 +62,7 @@ struct Slot {
     /// For the words that people read.
     path: PathBuf,
     directory: OwnedFd,
-    names: Vec<DnsName>,
+    names: Vec<Identifier>,
     kind: KeyType,
     key: Option<PrivateKey>,
     /// Whether the key is in its file.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use acme::{
-    Action, DnsName, Issue, IssueConfig, Now, Outcome, Publication, Register, RegisterConfig, Reply, Request,
-    RevocationReason, Revoke, RevokeConfig, Session, SessionConfig, Task, ToSign, Url,
+    Action, Identifier, Issue, IssueConfig, Now, Outcome, Profile, Publication, Register, RegisterConfig, Reply,
+    Request, RevocationReason, Revoke, RevokeConfig, Session, SessionConfig, Task, ToSign, Url,
 };
 use portcullis::Sandbox;
 use privsep::Channel;
@@ -59,9 +59,11 @@ pub(crate) enum Work {
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct NetJob {
     /// The names it is for.
-    pub(crate) names: Vec<DnsName>,
+    pub(crate) names: Vec<Identifier>,
     /// The order of a run that did not come to its end.
     pub(crate) resume: Option<Url>,
+    /// The CA's profile that it is to be of.
+    pub(crate) profile: Option<Profile>,
 }
 
 /// The role.
@@ -237,13 +239,13 @@ impl Net {
             return Ok(());
         }
         let mut registered = self.register(session, self.setup.known.clone(), control)?;
-        for (id, NetJob { names, resume }) in ready {
+        for (id, NetJob { names, resume, profile }) in ready {
             if let Err(text) = &registered {
                 control.tell(&FromRole::JobFailed(id, fitting(text)))?;
                 continue;
             }
             let resumed = resume.is_some();
-            let fresh = IssueConfig { names, resume: None };
+            let fresh = IssueConfig { names, profile, ..IssueConfig::default() };
             let mut issued =
                 self.run(&mut Issue::new(IssueConfig { resume, ..fresh.clone() }), session, Some(id), control)?;
             if issued.as_ref().is_err_and(is_about_the_account) {
@@ -253,12 +255,12 @@ impl Net {
                     issued = self.run(&mut Issue::new(fresh.clone()), session, Some(id), control)?;
                 }
             }
-            let mut settled = self.install(id, issued)?;
+            let mut settled = self.install(id, issued, control)?;
             if resumed && matches!(settled, Err(Failure::Refused(_))) {
                 // The order of the earlier run is for a key that is lost.
                 control.detail("the order of an earlier run is of no use any more; making another one")?;
                 let issued = self.run(&mut Issue::new(fresh), session, Some(id), control)?;
-                settled = self.install(id, issued)?;
+                settled = self.install(id, issued, control)?;
             }
             control.tell(&match settled {
                 Ok(alternates) => FromRole::JobDone(id, alternates),
@@ -284,9 +286,18 @@ impl Net {
     }
 
     /// Hands a certificate to store. Returns the other chains that the CA offers.
-    fn install(&self, id: JobId, issued: Result<Outcome, acme::Error>) -> Result<Result<Vec<Url>, Failure>, Stop> {
+    fn install(
+        &self,
+        id: JobId,
+        issued: Result<Outcome, acme::Error>,
+        control: &Control,
+    ) -> Result<Result<Vec<Url>, Failure>, Stop> {
         Ok(match issued {
-            Ok(Outcome::Issued { chain_pem, alternates, .. }) => {
+            Ok(Outcome::Issued { chain_pem, alternates, profile_missing, .. }) => {
+                if let Some(profile) = profile_missing {
+                    control
+                        .warn(&format!("the CA does not have the profile {profile}; it was asked for its usual one"))?;
+                }
                 match self.store.call(&ToStore::Install(id, chain_pem), PROMPT)? {
                     FromStore::Done => Ok(alternates),
                     FromStore::Refused(text) => Err(Failure::Refused(text)),

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::messages::RoleSetup;
 use crate::role::restricted;
 use crate::roles::Role;
-use crate::roles::account::{AccountSetup, Purpose};
+use crate::roles::account::{AccountSetup, Orderable, Purpose};
 use crate::roles::challenge::{ChallengeJob, ChallengeSetup};
 use crate::roles::dial::DialSetup;
 use crate::roles::hook::HookSetup;
@@ -61,14 +61,21 @@ impl<'a> Scene<'a> {
     /// What the roles are told so that certificates are had.
     pub(crate) fn issue(&self, jobs: &[Job], hooks: &[Vec<String>]) -> Result<Vec<Start>> {
         let known = self.known();
-        let names = jobs.iter().map(|job| job.definition.names.clone()).collect();
-        let net =
-            jobs.iter().map(|job| NetJob { names: job.definition.names.clone(), resume: job.pending.resume.clone() });
+        let orderable = jobs.iter().map(|job| Orderable {
+            names: job.definition.names.clone(),
+            profile: job.definition.profile.clone(),
+            replaces: None,
+        });
+        let net = jobs.iter().map(|job| NetJob {
+            names: job.definition.names.clone(),
+            resume: job.pending.resume.clone(),
+            profile: job.definition.profile.clone(),
+        });
         let locks = jobs.iter().map(|job| job.lock.try_clone()).collect::<std::io::Result<_>>();
         let mut starts = vec![
             self.net(known.clone(), Work::Issue(net.collect())),
             self.dial(),
-            self.account(known, Purpose::Issue(names), true),
+            self.account(known, Purpose::Issue(orderable.collect()), true),
             self.key(jobs),
             self.challenge(jobs)?,
             self.store(jobs.iter().map(store_job).collect(), locks.map_err(|error| no_descriptors(&error))?),

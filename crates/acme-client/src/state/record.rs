@@ -1,6 +1,6 @@
 //! Small files that outlive a run: an order in progress, the last failure, an account's URL.
 
-use acme::{DnsName, Url};
+use acme::{Identifier, Profile, Url};
 use serde::{Deserialize, Serialize};
 
 use crate::config::Definition;
@@ -15,6 +15,8 @@ pub(crate) struct Record {
     pub(crate) directory: String,
     /// The names that `order` is for.
     pub(crate) names: Vec<String>,
+    /// The profile that `order` is for.
+    pub(crate) profile: Option<Profile>,
     /// The generation that the order in progress is for.
     pub(crate) generation: u32,
     /// The order in progress.
@@ -33,7 +35,9 @@ impl Record {
     /// The generation and order of a run that did not come to its end, if they are for the same names at the same CA
     /// and newer than what is in use.
     pub(crate) fn resumable(&self, definition: &Definition, directory: &Url, live: u32) -> Option<(u32, Url)> {
-        let same = self.directory == directory.as_str() && self.names == texts(&definition.names);
+        let same = self.directory == directory.as_str()
+            && self.names == texts(&definition.names)
+            && self.profile == definition.profile;
         let order = Url::parse(self.order.as_ref()?).ok()?;
         (same && self.generation > live).then_some((self.generation, order))
     }
@@ -43,6 +47,7 @@ impl Record {
         self.version = 1;
         self.directory = directory.as_str().to_owned();
         self.names = texts(&definition.names);
+        self.profile.clone_from(&definition.profile);
         self.generation = generation;
         self.order = order.map(|order| order.as_str().to_owned());
     }
@@ -63,6 +68,6 @@ pub(crate) struct Registration {
     pub(crate) account: Url,
 }
 
-fn texts(names: &[DnsName]) -> Vec<String> {
-    names.iter().map(|name| name.as_str().to_owned()).collect()
+fn texts(names: &[Identifier]) -> Vec<String> {
+    names.iter().map(ToString::to_string).collect()
 }

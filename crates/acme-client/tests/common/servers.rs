@@ -105,6 +105,10 @@ impl Pebble {
             "privateKey": home.join("server.key"),
             "httpPort": http_port,
             "tlsPort": tls_port,
+            "profiles": {
+                "default": { "description": "as ever", "validityPeriod": 90 * 86_400 },
+                "shortlived": { "description": "for six days", "validityPeriod": 6 * 86_400 },
+            },
         });
         if let Some(retry_after) = retry_after {
             pebble["retryAfter"] = retry_after;

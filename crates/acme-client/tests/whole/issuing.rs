@@ -80,6 +80,28 @@ fn a_webroot_is_used_and_left_clean() {
 }
 
 #[test]
+fn addresses_are_certified_like_names() {
+    for user in As::all() {
+        let scene = Scene::new(user);
+        let ran = scene.issue(&["192.0.2.1", "[2001:db8::1]", "a.example"]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert!(ran.stdout.starts_with("192.0.2.1: renewed"), "{ran:?}");
+        scene.assert_whole("192.0.2.1");
+        let ran = scene.issue(&["2001:DB8:0::2"]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        scene.assert_whole("2001_db8__2");
+        let ran = scene.run(&["--exit-unchanged", "7", "renew"]);
+        assert_eq!(ran.status, Some(7), "they are what was asked for: {ran:?}");
+        assert_eq!(scene.run(&["revoke", "2001_db8__2"]).status, Some(0));
+        assert!(scene.ca.violations().is_empty(), "{:?}", scene.ca.violations());
+
+        let ran = scene.issue(&["::ffff:192.0.2.1"]);
+        assert_eq!(ran.status, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("give the IPv4 address alone"), "{ran:?}");
+    }
+}
+
+#[test]
 fn every_kind_of_key() {
     let scene = Scene::new(As::Caller);
     for kind in ["p256", "p384", "rsa2048", "rsa3072"] {
@@ -276,7 +298,13 @@ fn bad_input_has_one_clear_error() {
         (&["issue", "exa mple.org", "--standalone"][..], 1, "exa mple.org"),
         (&["issue", "a..example", "--standalone"], 1, "a..example: empty label"),
         (&["issue", "*.a.example", "--standalone"], 1, "wildcard"),
-        (&["issue", "192.0.2.1", "--standalone"], 1, "192.0.2.1"),
+        (&["issue", "::ffff:192.0.2.1", "--standalone"], 1, "give the IPv4 address alone"),
+        (&["issue", "[192.0.2.1]", "--standalone"], 1, "leave out the brackets"),
+        (
+            &["issue", "a.example", "--standalone", "--required-profile", "a b"],
+            2,
+            "cannot stand in the name of a profile",
+        ),
         (&["issue", "a.example"], 2, "--webroot DIR"),
         (&["issue", "a.example", "--webroot", "/no/such"], 1, "cannot use the webroot /no/such"),
         (&["issue", "a.example", "--webroot", &no_pem], 1, "is no directory"),

@@ -11,7 +11,7 @@ const NAME: &[&str] = &["example.org"];
 fn tasks() -> Vec<Box<dyn Task>> {
     vec![
         Box::new(Register::new(RegisterConfig::default())),
-        Box::new(Issue::new(IssueConfig { names: names(NAME), resume: None })),
+        Box::new(Issue::new(IssueConfig { names: names(NAME), ..IssueConfig::default() })),
         Box::new(Revoke::new(RevokeConfig { certificate: vec![], reason: None })),
     ]
 }
@@ -81,7 +81,7 @@ fn polling_twice_and_after_the_end() {
 #[test]
 fn polling_early_does_no_harm() {
     let mut world = World::registered();
-    let mut task = Issue::new(IssueConfig { names: names(NAME), resume: None });
+    let mut task = Issue::new(IssueConfig { names: names(NAME), ..IssueConfig::default() });
     world.ca.always.push(("/new-order", crate::world::Instead::Reply(crate::world::page(503))));
     let wait = loop {
         match task.poll(&mut world.session, world.now) {
@@ -164,7 +164,8 @@ fn many_tasks_take_turns_in_one_session() {
     assert_eq!(world.count("HEAD /nonce"), 0);
 
     let mut session = world.session;
-    let mut tasks: Vec<_> = (0..5).map(|_| Issue::new(IssueConfig { names: names(NAME), resume: None })).collect();
+    let mut tasks: Vec<_> =
+        (0..5).map(|_| Issue::new(IssueConfig { names: names(NAME), ..IssueConfig::default() })).collect();
     let mut nonces = Vec::new();
     for task in &mut tasks {
         match task.poll(&mut session, world.now) {

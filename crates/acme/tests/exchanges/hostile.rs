@@ -104,6 +104,7 @@ fn orders_for_other_names() {
         json!([{ "type": "dns", "value": "evil.example" }]),
         json!([{ "type": "dns", "value": "example.org" }, { "type": "dns", "value": "evil.example" }]),
         json!([{ "type": "dns", "value": "*.example.org" }]),
+        json!([{ "type": "ip", "value": "192.0.2.1" }]),
     ] {
         let (_, error) = with("/new-order", order(&json!({ "identifiers": identifiers })));
         assert_eq!(error.kind, ErrorKind::OtherNames);
@@ -138,7 +139,7 @@ fn replies_without_what_is_needed() {
         ("/new-order", order(&json!({ "status": null })), "no \"status\""),
         ("/new-order", order(&json!({ "status": "invalid" })), "does not say why"),
         ("/new-order", json_reply(201, &json!({ "status": "ready" })), "does not say its URL"),
-        ("/authz/0", authorization(&json!({ "identifier": null })), "not a DNS name"),
+        ("/authz/0", authorization(&json!({ "identifier": null })), "neither a DNS name nor an IP address"),
         ("/authz/0", authorization(&json!({ "challenges": null })), "no way at all"),
         ("/authz/0", authorization(&json!({ "status": "invalid" })), "authorization is invalid"),
     ] {

@@ -35,7 +35,12 @@ fn no_request_more_than_needed() {
     );
     assert_eq!(
         outcome,
-        Outcome::Issued { chain_pem: chain(2).into_bytes(), order: url("/order/1"), alternates: vec![] }
+        Outcome::Issued {
+            chain_pem: chain(2).into_bytes(),
+            order: url("/order/1"),
+            alternates: vec![],
+            profile_missing: None
+        }
     );
     assert_eq!(world.elapsed(), Duration::from_millis(30));
 }
@@ -410,7 +415,7 @@ fn one_name_that_failed() {
         "validating example.org failed: the CA could not connect to the server (connection): \
          192.0.2.0: Fetching http://…: Connection refused"
     );
-    assert_eq!(error.name.unwrap().as_str(), "example.org");
+    assert_eq!(error.name.unwrap().to_string(), "example.org");
     assert_eq!(world.log.last().unwrap(), "withdraw example.org");
 }
 
@@ -439,14 +444,14 @@ fn no_way_to_prove_a_name() {
         "reading the authorizations failed: control of a.example cannot be proven by http-01, the only way set up; \
          the CA offers dns-01, tls-alpn-01"
     );
-    assert_eq!(error.name.unwrap().as_str(), "a.example");
+    assert_eq!(error.name.unwrap().to_string(), "a.example");
     assert_eq!(world.count("publish a.example"), 0, "nothing is begun that cannot be ended");
 
     let mut world = World::registered();
     world.ca.offers = vec!["dns-01"];
     let error = world.issue(&["*.a.example"]).unwrap_err();
     assert!(error.to_string().ends_with("the CA offers dns-01 (a wildcard needs one of the DNS)"), "{error}");
-    assert_eq!(error.name.unwrap().as_str(), "*.a.example");
+    assert_eq!(error.name.unwrap().to_string(), "*.a.example");
 }
 
 #[test]
@@ -461,7 +466,7 @@ fn a_wildcard_is_not_proven_by_http() {
         world.ca.instead.push_back(("/authz/0", Instead::Change(change)));
         let error = world.issue(&["*.a.example"]).unwrap_err();
         assert!(matches!(error.kind, ErrorKind::NoChallenge { .. }), "{error}");
-        assert_eq!(error.name.unwrap().as_str(), "*.a.example");
+        assert_eq!(error.name.unwrap().to_string(), "*.a.example");
     }
 }
 

@@ -6,6 +6,7 @@ mod hostile;
 mod issuing;
 mod random;
 mod registering;
+mod renewing;
 mod revoking;
 mod wire;
 mod world;

@@ -1,8 +1,8 @@
 //! What crosses from one process to another, in the form in which it does: postcard.
 
 use acme::{
-    ChallengeKind, DnsName, Nonce, Origins, Payload, Publication, RevocationReason, Signer, Thumbprint, ToSign, Token,
-    Url,
+    CertId, ChallengeKind, Identifier, Nonce, Origins, Payload, ProfileName, Publication, RevocationReason, Signer,
+    Thumbprint, ToSign, Token, Url,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -28,7 +28,12 @@ fn there_and_back() {
     RevocationReason::ALL.iter().for_each(round_trip);
     let payloads = [
         Payload::NewAccount { contact: vec!["mailto:a@b".into()], terms_agreed: true, only_return_existing: false },
-        Payload::NewOrder { names: names(&["a.example", "*.b.example"]) },
+        Payload::NewOrder { names: names(&["a.example", "*.b.example", "192.0.2.1"]), profile: None, replaces: None },
+        Payload::NewOrder {
+            names: names(&["a.example"]),
+            profile: Some(ProfileName::parse("tlsserver").unwrap()),
+            replaces: Some(CertId::parse("aa.bb").unwrap()),
+        },
         Payload::PostAsGet,
         Payload::ChallengeReady,
         Payload::DeactivateAuthorization,
@@ -54,8 +59,11 @@ fn what_is_wrong_does_not_arrive() {
     refused::<Url>("http://ca.example/");
     refused::<Url>("https://u@ca.example/");
     refused::<Url>(&format!("https://ca.example/{}", "a".repeat(2048)));
-    refused::<DnsName>("a..b");
-    refused::<DnsName>("../x");
+    refused::<Identifier>("a..b");
+    refused::<Identifier>("../x");
+    refused::<ProfileName>("a b");
+    refused::<CertId>("a.b/c");
+    refused::<Identifier>("::ffff:192.0.2.1");
     refused::<Token>("../x");
     refused::<Token>("");
     refused::<Token>(&"a".repeat(256));
@@ -72,5 +80,5 @@ fn what_arrives_has_its_usual_form() {
     let bytes = postcard::to_allocvec("HTTPS://CA.example").unwrap();
     assert_eq!(postcard::from_bytes::<Url>(&bytes).unwrap().as_str(), "https://ca.example/");
     let bytes = postcard::to_allocvec("Example.ORG").unwrap();
-    assert_eq!(postcard::from_bytes::<DnsName>(&bytes).unwrap().as_str(), "example.org");
+    assert_eq!(postcard::from_bytes::<Identifier>(&bytes).unwrap().to_string(), "example.org");
 }

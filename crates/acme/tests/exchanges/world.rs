@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use acme::{
-    Action, DnsName, Error, Issue, IssueConfig, Method, Now, Outcome, Payload, Publication, Register, RegisterConfig,
-    Reply, Request, Session, SessionConfig, Signer, Task, ToSign, Url,
+    Action, Error, Identifier, Issue, IssueConfig, Method, Now, Outcome, Payload, Publication, Register,
+    RegisterConfig, Reply, Request, Session, SessionConfig, Signer, Task, ToSign, Url,
 };
 use serde_json::{Value, json};
 
@@ -65,12 +65,12 @@ impl World {
     }
 
     pub(crate) fn issue(&mut self, names: &[&str]) -> Result<Outcome, Error> {
-        self.run(&mut Issue::new(IssueConfig { names: self::names(names), resume: None }))
+        self.run(&mut Issue::new(IssueConfig { names: self::names(names), ..IssueConfig::default() }))
     }
 
     pub(crate) fn resume(&mut self, order: &str, names: &[&str]) -> Result<Outcome, Error> {
         let resume = Some(Url::parse(order).unwrap());
-        self.run(&mut Issue::new(IssueConfig { names: self::names(names), resume }))
+        self.run(&mut Issue::new(IssueConfig { names: self::names(names), resume, ..IssueConfig::default() }))
     }
 
     /// How much time a task took.
@@ -220,6 +220,8 @@ pub(crate) struct Ca {
     revoked: bool,
     nonces: BTreeSet<String>,
     next_nonce: u32,
+    /// Profile and predecessor of each order that was placed; `-` for none.
+    pub(crate) ordered: Vec<(String, String)>,
 }
 
 impl Default for Ca {
@@ -246,6 +248,7 @@ impl Default for Ca {
             revoked: false,
             nonces: BTreeSet::new(),
             next_nonce: 0,
+            ordered: Vec::new(),
         }
     }
 }
@@ -275,7 +278,8 @@ impl Ca {
 
     pub(crate) fn directory(&self) -> Reply {
         let body = json!({ "newNonce": at("/nonce"), "newAccount": at("/account"), "newOrder": at("/new-order"),
-            "revokeCert": at("/revoke"), "keyChange": at("/key-change"), "meta": self.meta, "nD8s": at("/random") });
+            "revokeCert": at("/revoke"), "keyChange": at("/key-change"),
+            "renewalInfo": at("/renewal-info"), "meta": self.meta, "nD8s": at("/random") });
         json_reply(200, &body)
     }
 
@@ -345,9 +349,12 @@ impl Ca {
         let number = |prefix: &str| path.strip_prefix(prefix).and_then(|n| n.parse::<usize>().ok());
         match (&signed.payload, path) {
             (Payload::NewAccount { only_return_existing, .. }, "/account") => self.account(*only_return_existing),
-            (Payload::NewOrder { names }, "/new-order") => {
-                let names: Vec<_> = names.iter().map(DnsName::as_str).collect();
-                self.place(&names);
+            (Payload::NewOrder { names, profile, replaces }, "/new-order") => {
+                let text = |value: Option<String>| value.unwrap_or_else(|| "-".to_owned());
+                let (profile, replaces) = (profile.as_ref(), replaces.as_ref());
+                self.ordered.push((text(profile.map(ToString::to_string)), text(replaces.map(ToString::to_string))));
+                let names: Vec<_> = names.iter().map(ToString::to_string).collect();
+                self.place(&names.iter().map(String::as_str).collect::<Vec<_>>());
                 self.order(201)
             }
             (Payload::PostAsGet, "/order/1") => {
@@ -456,8 +463,8 @@ impl Ca {
     }
 }
 
-pub(crate) fn names(names: &[&str]) -> Vec<DnsName> {
-    names.iter().map(|name| DnsName::parse(name).unwrap()).collect()
+pub(crate) fn names(names: &[&str]) -> Vec<Identifier> {
+    names.iter().map(|name| Identifier::parse(name).unwrap()).collect()
 }
 
 pub(crate) fn at(path: &str) -> String {

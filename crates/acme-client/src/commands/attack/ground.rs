@@ -8,7 +8,7 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use acme::{DnsName, Url};
+use acme::{Identifier, Url};
 use attacks::Target;
 use portcullis::Layer;
 
@@ -238,15 +238,16 @@ fn look(path: &Path, seen: &mut BTreeMap<PathBuf, String>) {
 }
 
 fn definitions(place: &Path) -> Result<[Definition; 2]> {
-    let named = |names: &[&str]| -> Result<Vec<DnsName>> {
-        names.iter().map(|name| DnsName::parse(name).map_err(failed)).collect()
+    let named = |names: &[&str]| -> Result<Vec<Identifier>> {
+        names.iter().map(|name| Identifier::parse(name).map_err(failed)).collect()
     };
-    let definition = |names: Vec<DnsName>, method| Definition {
+    let definition = |names: Vec<Identifier>, method| Definition {
         name: names.first().map(ToString::to_string).unwrap_or_default(),
         names,
         method,
         key_type: KeyType::P256,
         reuse_key: false,
+        profile: None,
         hooks: Vec::new(),
     };
     Ok([
