@@ -1,6 +1,7 @@
 //! DNS names that a certificate can be for.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
@@ -16,7 +17,7 @@ use crate::text::ParseError;
 /// section 2.3.1).
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct DnsName(String);
+pub struct DnsName(Box<str>);
 
 impl DnsName {
     /// Checks `text` and makes it lower-case.
@@ -26,7 +27,7 @@ impl DnsName {
     /// If it is not such a name: the error says why, and what to give instead where that is known.
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         match check(text) {
-            Ok(()) => Ok(Self(text.to_ascii_lowercase())),
+            Ok(()) => Ok(Self(text.to_ascii_lowercase().into_boxed_str())),
             Err(reason) => Err(ParseError::new(text, reason)),
         }
     }
@@ -92,7 +93,7 @@ impl TryFrom<String> for DnsName {
 
 impl From<DnsName> for String {
     fn from(name: DnsName) -> Self {
-        name.0
+        name.0.into()
     }
 }
 
