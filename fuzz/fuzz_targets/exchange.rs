@@ -6,7 +6,7 @@
 #[path = "../../crates/acme/tests/exchanges/world.rs"]
 mod world;
 
-use acme::{Issue, IssueConfig, Reply, Revoke, RevokeConfig};
+use acme::{CertId, FetchRenewalInfo, FetchRenewalInfoConfig, Issue, IssueConfig, Reply, Revoke, RevokeConfig};
 use libfuzzer_sys::arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use world::{Instead, World, at, chain, names};
@@ -16,8 +16,19 @@ fuzz_target!(|bytes: &[u8]| {
 });
 
 fn attempt(input: &mut Unstructured<'_>) -> Result<()> {
-    const PATHS: [&str; 10] =
-        ["/", "/dir", "/nonce", "/account", "/new-order", "/authz", "/challenge", "/finalize", "/order", "/cert"];
+    const PATHS: [&str; 11] = [
+        "/",
+        "/dir",
+        "/nonce",
+        "/account",
+        "/new-order",
+        "/authz",
+        "/challenge",
+        "/finalize",
+        "/order",
+        "/cert",
+        "/renewal-info",
+    ];
     let mut world = World::new();
     world.ca.signing_takes = input.int_in_range(0..=2)?;
     for _ in 0..input.int_in_range(1..=4)? {
@@ -32,7 +43,10 @@ fn attempt(input: &mut Unstructured<'_>) -> Result<()> {
         }))?;
         world.run(&mut Revoke::new(RevokeConfig { certificate: vec![0x30, 0], reason: None }))
     });
-    if let Err(error) = done {
+    // Also where nothing else could be done.
+    let certificate = CertId::new(&[1], &[2]).expect("its parts are short");
+    let told = world.run(&mut FetchRenewalInfo::new(FetchRenewalInfoConfig { certificate }));
+    for error in [done.err(), told.err()].into_iter().flatten() {
         let text = error.to_string();
         assert!(!text.chars().any(char::is_control), "{text:?}");
         assert!(text.len() < 20_000, "{} bytes of error", text.len());

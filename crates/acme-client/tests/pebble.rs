@@ -167,8 +167,8 @@ fn profiles() {
             status["certificates"][0]["days-left"].as_i64().expect("a number")
         };
         let ran = scene.succeed(&with(&["--preferred-profile", "none"]));
+        // Pebble picks one of its own by chance, for who asks for none: nothing can be said of its days.
         assert!(ran.stderr.contains("does not have the profile none"), "{ran:?}");
-        assert!(days_left() > 80);
         let words = "does not have the profile none; it has default, shortlived";
         scene.fail(&with(&["--required-profile", "none", "--force"]), words);
         let ran = scene.succeed(&with(&["--required-profile", "shortlived"]));

@@ -1,14 +1,13 @@
 //! What a certificate can be for.
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::fmt;
 use core::net::{IpAddr, Ipv6Addr};
-use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
 use crate::name::DnsName;
-use crate::text::ParseError;
+use crate::text::{ParseError, checked_text};
 
 /// An ACME identifier (RFC 8555 section 9.7.7): a DNS name, or an IP address (RFC 8738).
 ///
@@ -112,27 +111,7 @@ impl fmt::Debug for Identifier {
     }
 }
 
-impl FromStr for Identifier {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for Identifier {
-    type Error = ParseError;
-
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Identifier> for String {
-    fn from(identifier: Identifier) -> Self {
-        identifier.to_string()
-    }
-}
+checked_text!(Identifier);
 
 impl From<DnsName> for Identifier {
     fn from(name: DnsName) -> Self {
@@ -142,6 +121,8 @@ impl From<DnsName> for Identifier {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString as _;
+
     use super::*;
 
     fn error(text: &str) -> String {

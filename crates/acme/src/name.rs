@@ -6,11 +6,10 @@ use alloc::format;
 use alloc::string::String;
 use core::fmt;
 use core::net::IpAddr;
-use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::ParseError;
+use crate::text::{ParseError, checked_text};
 
 /// A DNS name as an ACME identifier of type `dns` (RFC 8555 sections 7.1.3 and 9.7.7): letters, digits and hyphens,
 /// lower-case, at most 253 bytes in labels of at most 63, perhaps with `*.` before it (RFC 1034 section 3.5, RFC 5890
@@ -75,27 +74,7 @@ impl AsRef<str> for DnsName {
     }
 }
 
-impl FromStr for DnsName {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for DnsName {
-    type Error = ParseError;
-
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<DnsName> for String {
-    fn from(name: DnsName) -> Self {
-        name.0.into()
-    }
-}
+checked_text!(DnsName);
 
 fn check(text: &str) -> Result<(), Cow<'static, str>> {
     if text.is_empty() {

@@ -3,11 +3,10 @@
 use alloc::format;
 use alloc::string::String;
 use core::fmt;
-use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::ParseError;
+use crate::text::{ParseError, checked_text};
 
 /// The name of a profile, as it stands in a directory and in an order: up to 64 letters, digits and `.`, `-`, `_`.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,27 +45,7 @@ impl fmt::Display for ProfileName {
     }
 }
 
-impl FromStr for ProfileName {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for ProfileName {
-    type Error = ParseError;
-
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<ProfileName> for String {
-    fn from(name: ProfileName) -> Self {
-        name.0
-    }
-}
+checked_text!(ProfileName);
 
 /// Which profile is wanted, and how much.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

@@ -15,7 +15,7 @@ use crate::json::{self, Object, checked_url};
 use crate::run::{Flow, Next, Runner, task};
 use crate::session::{Now, Reply, Session};
 use crate::task::Outcome;
-use crate::text::ParseError;
+use crate::text::{ParseError, checked_text};
 use crate::url::Origins;
 
 /// How a certificate is called where its renewal is talked about (RFC 9773 section 4.1): who issued it and its serial number.
@@ -70,19 +70,7 @@ impl fmt::Display for CertId {
     }
 }
 
-impl TryFrom<String> for CertId {
-    type Error = ParseError;
-
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<CertId> for String {
-    fn from(id: CertId) -> Self {
-        id.0
-    }
-}
+checked_text!(CertId);
 
 /// When a certificate is to be renewed (RFC 9773 section 4.2).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -34,6 +34,35 @@ impl fmt::Display for ParseError {
 
 impl core::error::Error for ParseError {}
 
+/// The ways to and from a string of a type that has `parse` and is displayed as what `parse` reads: also serde's, by
+/// `#[serde(try_from = "String", into = "String")]`.
+macro_rules! checked_text {
+    ($name:ident) => {
+        impl core::str::FromStr for $name {
+            type Err = crate::text::ParseError;
+
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Self::parse(text)
+            }
+        }
+
+        impl TryFrom<alloc::string::String> for $name {
+            type Error = crate::text::ParseError;
+
+            fn try_from(text: alloc::string::String) -> Result<Self, Self::Error> {
+                Self::parse(&text)
+            }
+        }
+
+        impl From<$name> for alloc::string::String {
+            fn from(value: $name) -> Self {
+                alloc::string::ToString::to_string(&value)
+            }
+        }
+    };
+}
+pub(crate) use checked_text;
+
 /// `text` in at most `max` characters and on one line: line ends become spaces, and whatever could steer a terminal or
 /// reorder a line is escaped.
 pub(crate) fn clean(text: &str, max: usize) -> String {

@@ -5,11 +5,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
-use core::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::text::ParseError;
+use crate::text::{ParseError, checked_text};
 
 /// The longest URL that is accepted, in bytes.
 pub const MAX_URL: usize = 2048;
@@ -121,27 +120,7 @@ impl fmt::Debug for Url {
     }
 }
 
-impl FromStr for Url {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        Self::parse(text)
-    }
-}
-
-impl TryFrom<String> for Url {
-    type Error = ParseError;
-
-    fn try_from(text: String) -> Result<Self, ParseError> {
-        Self::parse(&text)
-    }
-}
-
-impl From<Url> for String {
-    fn from(url: Url) -> Self {
-        url.text
-    }
-}
+checked_text!(Url);
 
 fn build(text: &str) -> Result<Url, &'static str> {
     if text.len() > MAX_URL {

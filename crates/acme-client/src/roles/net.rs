@@ -245,6 +245,7 @@ impl Net {
                 continue;
             }
             let resumed = resume.is_some();
+            let first = names.first().map(ToString::to_string).unwrap_or_default();
             let fresh = IssueConfig { names, profile, ..IssueConfig::default() };
             let mut issued =
                 self.run(&mut Issue::new(IssueConfig { resume, ..fresh.clone() }), session, Some(id), control)?;
@@ -255,12 +256,12 @@ impl Net {
                     issued = self.run(&mut Issue::new(fresh.clone()), session, Some(id), control)?;
                 }
             }
-            let mut settled = self.install(id, issued, control)?;
+            let mut settled = self.install(id, &first, issued, control)?;
             if resumed && matches!(settled, Err(Failure::Refused(_))) {
                 // The order of the earlier run is for a key that is lost.
                 control.detail("the order of an earlier run is of no use any more; making another one")?;
                 let issued = self.run(&mut Issue::new(fresh), session, Some(id), control)?;
-                settled = self.install(id, issued, control)?;
+                settled = self.install(id, &first, issued, control)?;
             }
             control.tell(&match settled {
                 Ok(alternates) => FromRole::JobDone(id, alternates),
@@ -289,14 +290,15 @@ impl Net {
     fn install(
         &self,
         id: JobId,
+        first: &str,
         issued: Result<Outcome, acme::Error>,
         control: &Control,
     ) -> Result<Result<Vec<Url>, Failure>, Stop> {
         Ok(match issued {
             Ok(Outcome::Issued { chain_pem, alternates, profile_missing, .. }) => {
                 if let Some(profile) = profile_missing {
-                    control
-                        .warn(&format!("the CA does not have the profile {profile}; it was asked for its usual one"))?;
+                    let instead = "the certificate is of its usual one";
+                    control.warn(&format!("{first}: the CA does not have the profile {profile}; {instead}"))?;
                 }
                 match self.store.call(&ToStore::Install(id, chain_pem), PROMPT)? {
                     FromStore::Done => Ok(alternates),

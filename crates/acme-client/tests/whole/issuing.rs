@@ -102,6 +102,22 @@ fn addresses_are_certified_like_names() {
 }
 
 #[test]
+fn a_profile_of_a_ca_that_has_none() {
+    for user in As::all() {
+        let scene = Scene::new(user);
+        let ran = scene.issue(&["a.example", "--required-profile", "tlsserver"]);
+        assert_eq!(ran.status, Some(1), "{ran:?}");
+        assert!(ran.stderr.contains("the CA has no profiles, so not tlsserver either"), "{ran:?}");
+        assert_eq!(scene.asked("/new-order"), 0, "the CA is asked nothing that it does not offer");
+        let ran = scene.issue(&["a.example", "--preferred-profile", "tlsserver"]);
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert!(ran.stderr.contains("a.example: the CA does not have the profile tlsserver"), "{ran:?}");
+        scene.assert_whole("a.example");
+        assert_eq!(scene.run(&["--exit-unchanged", "7", "renew"]).status, Some(7), "it is not asked for again");
+    }
+}
+
+#[test]
 fn every_kind_of_key() {
     let scene = Scene::new(As::Caller);
     for kind in ["p256", "p384", "rsa2048", "rsa3072"] {
